@@ -1,0 +1,133 @@
+"""The data home: where everything lives on disk, and the only ways it is written.
+
+    lake/versions/<version>/      one checked, immutable state of the contract tables; lake/CURRENT names one
+    features/<version>/           features and labels computed from that lake version
+    feast/                        feature_store.yaml, registry, online store
+    mlflow/                       mlflow.db (SQLite) and artifacts
+    models/<name>/<version>/      bundles fetched from the registry, verified
+    scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
+
+A directory is written aside under a name that readers ignore and renamed when whole; a pointer file is replaced
+by rename. So a process killed at any moment leaves the last good state.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from features.errors import RegularsError
+
+ASIDE = ".aside-"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below the data home."""
+
+    root: Path
+
+    @property
+    def lake(self) -> Path:
+        """Checked contract tables."""
+        return self.root / "lake"
+
+    @property
+    def features(self) -> Path:
+        """Computed features and labels, by lake version."""
+        return self.root / "features"
+
+    @property
+    def feast(self) -> Path:
+        """The Feast repository: configuration, registry, online store."""
+        return self.root / "feast"
+
+    @property
+    def mlflow(self) -> Path:
+        """The embedded MLflow: database and artifacts."""
+        return self.root / "mlflow"
+
+    @property
+    def models(self) -> Path:
+        """Local, verified copies of registered bundles."""
+        return self.root / "models"
+
+    @property
+    def scores(self) -> Path:
+        """Scorings of every customer."""
+        return self.root / "scores"
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """One writer at a time per `name`; the system frees it when its process dies, however it dies."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.root / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RegularsError(
+                f"Another '{name}' is running on {self.root.resolve()}. Wait for it to end, or stop it, then try again."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def new_directory(target: Path) -> Iterator[Path]:
+    """A directory to fill, which becomes `target` when the block ends well and vanishes when it does not.
+
+    If `target` exists already (content-addressed names repeat), the new one is dropped: same name, same content.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
+    aside.mkdir()
+    try:
+        yield aside
+        for file in aside.rglob("*"):
+            _sync(file)
+        if not target.exists():
+            aside.rename(target)
+            _sync(target.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small file whole: readers see the old text or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sweep(directory: Path) -> int:
+    """How many leftovers of killed writers were removed below `directory`. Call it holding the writer's lock."""
+    leftovers = list(directory.rglob(f"{ASIDE}*")) if directory.exists() else []
+    for path in leftovers:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(leftovers)

@@ -1,0 +1,56 @@
+"""Reading the lake: the current checked version of the contract tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import NotReadyError
+from features.home import Home
+
+CURRENT = "CURRENT"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """One immutable version of the contract tables.
+
+    `version` is a hash of the rows, so equal data has equal versions whatever files it came in.
+    Each table's Parquet file has every column of its contract (empty where not given), and the open
+    attributes of customers; `rows` lists the tables that were given.
+    """
+
+    version: str
+    path: Path
+    rows: Mapping[str, int]
+    manifest: Mapping[str, Any]
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether any order line carries an amount."""
+        return bool(self.manifest["has_amounts"])
+
+    def file(self, table: str) -> Path:
+        """The Parquet file of a table."""
+        return self.path / f"{table}.parquet"
+
+    def tables(self, backend: Any) -> dict[str, Any]:
+        """The tables given, by name, as Ibis expressions on `backend`."""
+        return {name: backend.read_parquet(str(self.file(name))) for name in self.rows}
+
+
+def read_lake(home: Home) -> Lake:
+    """The current version. Raises NotReadyError when nothing was loaded yet."""
+    pointer = home.lake / CURRENT
+    if not pointer.is_file():
+        raise NotReadyError(
+            f"No data is loaded in {home.root.resolve()}. Load some first:  regulars ingest --source complete-journey"
+        )
+    version = pointer.read_text(encoding="utf-8").strip()
+    path = home.lake / "versions" / version
+    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    return Lake(version=version, path=path, rows=manifest["rows"], manifest=manifest)

@@ -1,0 +1,75 @@
+"""Settings: defaults, overridden by `regulars.toml` in the working folder, overridden by REGULARS_* variables."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from features.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """Everything a shop may set; each has a default that works on two cores and 24 GiB."""
+
+    model_config = SettingsConfigDict(env_prefix="REGULARS_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path(".regulars"), description="Where all data, features, models and scores are kept.")
+    threads: int = Field(min(os.cpu_count() or 2, 8), ge=1, description="Threads for DuckDB, LightGBM and ALS.")
+    memory_limit: str = Field("4GB", description="Memory DuckDB may use before it spills to disk.")
+    horizon_days: int | None = Field(
+        None,
+        ge=1,
+        le=730,
+        description="Days a prediction looks ahead; unset: chosen from the shop's own gaps.",
+    )
+    currency: str = Field("", description="Shown beside amounts, for instance USD. No conversion is done.")
+    seed: int = Field(0, ge=0, description="Seed of every random choice.")
+    host: str = Field("127.0.0.1", description="Address the server binds to.")
+    port: int = Field(3000, ge=1, le=65535, description="Port the server listens on.")
+    who: str = Field(
+        default_factory=lambda: os.environ.get("USER", "unknown"), description="Named in the promotion log."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file over defaults; what code passes in wins over all."""
+        path = Path(os.environ.get("REGULARS_CONFIG", "regulars.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings in force. Raises ConfigError naming the first setting that is wrong."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        allowed = ", ".join(Settings.model_fields)
+        raise ConfigError(
+            f"Setting '{name}': {first['msg']} (got {first.get('input')!r}). "
+            f"Correct it in regulars.toml or REGULARS_{name.upper()}; settings are: {allowed}."
+        ) from None
+    except ValueError as error:  # a TOML file that does not parse
+        raise ConfigError(f"regulars.toml cannot be read: {error}") from None
+
+
+@lru_cache(maxsize=1)
+def current_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,1 @@
+"""Champions and scores behind an HTTP API, and the command line."""

@@ -1,0 +1,1 @@
+"""Data sets at cut-offs, models, back-tests, the registry and scores."""

@@ -1,0 +1,58 @@
+"""A bundle: a directory of plain files (LightGBM text, npy, Parquet, JSON) with a manifest that pins each by SHA-256.
+
+Nothing in it is unpickled, by whoever loads it: arrays load with allow_pickle=False, memory-mapped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from features.errors import DataError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seal(directory: Path, *, kind: str, about: Mapping[str, Any]) -> None:
+    """Write the manifest over every file in `directory`. `kind` names what it is, `about` what to know of it."""
+    files = {
+        str(path.relative_to(directory)): file_hash(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    manifest = {"format": FORMAT, "kind": kind, "about": dict(about), "files": files}
+    (directory / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str), encoding="utf-8")
+
+
+def read_manifest(directory: Path, *, kind: str, verify: bool = True) -> dict[str, Any]:
+    """What `seal` was told, after checking format, kind and (with `verify`) every file's hash.
+
+    Raises DataError naming the file that is missing, changed, or from a newer version of Regulars.
+    """
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise DataError(f"{directory}: not a bundle, {MANIFEST} is missing. Train or score again to make one.")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    if manifest["format"] > FORMAT:
+        raise DataError(
+            f"{directory}: written in format {manifest['format']}, this Regulars reads up to {FORMAT}. Update Regulars."
+        )
+    if manifest["kind"] != kind:
+        raise DataError(f"{directory}: holds a '{manifest['kind']}', expected a '{kind}'.")
+    if verify:
+        for name, expected in manifest["files"].items():
+            file = directory / name
+            if not file.is_file() or file_hash(file) != expected:
+                raise DataError(f"{file}: missing or changed since it was written. Train or score again.")
+    about: dict[str, Any] = manifest["about"]
+    return about

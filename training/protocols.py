@@ -1,0 +1,76 @@
+"""What the parts of training agree on: a metric, what a training leaves behind, what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.home import Home
+from features.lake import Lake
+from features.settings import Settings
+
+MODELS = ("recommender", "churn", "propensity", "value")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a back-test, with the ends of its confidence interval where one was computed."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The metric a promotion compares, and which way is better."""
+
+    metric: str
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every training and evaluation is given."""
+
+    settings: Settings
+    home: Home
+    lake: Lake
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves behind: a sealed bundle on disk, and what there is to log of it."""
+
+    model: str  # one of MODELS
+    bundle: Path  # directory sealed by training.bundle
+    params: Mapping[str, str | float | int | bool]
+    metrics: Sequence[Metric]  # of ours, on the test cut-off
+    peers: Mapping[str, Sequence[Metric]]  # of each baseline, on the same test
+    gate: Gate
+    pictures: Sequence[Path]  # PNG files
+    input_example: pd.DataFrame
+    output_example: pd.DataFrame
+    test_as_of: datetime
+    horizon_days: int
+    #: Scores another bundle of the same model on this very back-test, so that champion and challenger compare.
+    rescore: Callable[[Path], Sequence[Metric]]
+    notes: Sequence[str] = field(default=())  # what the user should know, for instance a baseline that was not beaten
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The answer of `regulars evaluate`: ours and every baseline on one split."""
+
+    model: str
+    split: str
+    data: Mapping[str, Any]  # customers, products, orders, hash, and what the split fixes (as_of, horizon_days …)
+    results: Mapping[str, Mapping[str, float]]  # "regulars" and each baseline -> metric -> value
+    seconds: float
+    notes: Sequence[str] = ()

@@ -1,0 +1,70 @@
+"""Ranked product lists for every customer, as the server reads them: memory-mapped arrays and two vocabularies.
+
+Files of one directory (kind "ranking"): customers.parquet and products.parquet (codes are row numbers; both sorted
+by id), lists.npy, scores.npy, sources.npy, own_orders.npy (one row per customer), popular.npy,
+neighbours.npy, neighbour_lift.npy (one row per product).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from training.bundle import read_manifest, seal
+
+KIND = "ranking"
+#: What put a product on a customer's list, in the order of the codes in `sources`.
+SOURCES = ("own_history", "als", "item_item", "popular")
+NO_PRODUCT = -1
+_ARRAYS = ("lists", "scores", "sources", "own_orders", "popular", "neighbours", "neighbour_lift")
+
+
+@dataclass(frozen=True)
+class RankedLists:
+    """Everybody's ranked lists as of one moment.
+
+    `lists` (customers, depth) int32 product codes, best first, padded with NO_PRODUCT; `scores` float32 (higher is
+    better, comparable within a customer only); `sources` uint8 indexes SOURCES; `own_orders` uint16, in how many
+    of their own orders the customer bought that product. `popular` (n,) int32 product codes, best first.
+    `neighbours` (products, m) int32 codes of products bought in the same orders, padded with NO_PRODUCT, best
+    first; `neighbour_lift` float32.
+    """
+
+    customers: pa.Table  # customer_id
+    products: pa.Table  # product_id, name, department, category, brand, price (float), in_stock
+    lists: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    sources: NDArray[np.uint8]
+    own_orders: NDArray[np.uint16]
+    popular: NDArray[np.int32]
+    neighbours: NDArray[np.int32]
+    neighbour_lift: NDArray[np.float32]
+    about: Mapping[str, Any]
+
+
+def save_ranked_lists(ranked: RankedLists, directory: Path) -> None:
+    """Write into `directory`, which must exist and be empty. The caller makes it atomic."""
+    pq.write_table(ranked.customers, directory / "customers.parquet")
+    pq.write_table(ranked.products, directory / "products.parquet")
+    for name in _ARRAYS:
+        np.save(directory / f"{name}.npy", getattr(ranked, name), allow_pickle=False)
+    seal(directory, kind=KIND, about=ranked.about)
+
+
+def load_ranked_lists(directory: Path, *, verify: bool = True) -> RankedLists:
+    """The lists, memory-mapped. Raises DataError when a file is missing or changed."""
+    about = read_manifest(directory, kind=KIND, verify=verify)
+    arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+    return RankedLists(
+        customers=pq.read_table(directory / "customers.parquet"),
+        products=pq.read_table(directory / "products.parquet"),
+        about=about,
+        **arrays,
+    )

@@ -1,0 +1,145 @@
+"""Purchases as arrays: orders of customers and products of orders, in compressed rows over integer codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy import sparse
+
+from features.errors import DataError
+from features.lake import Lake
+
+MICROSECONDS_PER_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """Positive-quantity purchases: one entry per (customer, order, product), orders in time within a customer.
+
+    Orders of customer c are `customer_start[c]:customer_start[c + 1]`; products of order o are
+    `products[order_start[o]:order_start[o + 1]]`, each once. `order_day` is in days since 1970 (UTC), with
+    fractions. Codes index `customer_ids` and `product_ids`, both sorted; a customer may have no orders in a subset.
+    """
+
+    customer_ids: pa.Array
+    product_ids: pa.Array
+    customer_start: NDArray[np.int64]
+    order_start: NDArray[np.int64]
+    order_day: NDArray[np.float64]
+    products: NDArray[np.int32]
+
+    @property
+    def n_customers(self) -> int:
+        """Size of the customer vocabulary."""
+        return len(self.customer_ids)
+
+    @property
+    def n_products(self) -> int:
+        """Size of the product vocabulary."""
+        return len(self.product_ids)
+
+    @property
+    def n_orders(self) -> int:
+        """Number of orders."""
+        return len(self.order_day)
+
+    @property
+    def orders_per_customer(self) -> NDArray[np.int64]:
+        """(customers,) number of orders of each."""
+        return np.diff(self.customer_start)
+
+    @property
+    def order_customer(self) -> NDArray[np.int32]:
+        """(orders,) customer code of each order."""
+        return np.repeat(np.arange(self.n_customers, dtype=np.int32), self.orders_per_customer)
+
+    @property
+    def order_sizes(self) -> NDArray[np.int64]:
+        """(orders,) number of distinct products of each order."""
+        return np.diff(self.order_start)
+
+    @property
+    def orders_from_end(self) -> NDArray[np.int64]:
+        """(orders,) 0 for a customer's last order, 1 for the one before, and so on."""
+        return np.repeat(self.customer_start[1:], self.orders_per_customer) - 1 - np.arange(self.n_orders)
+
+    def keep_orders(self, keep: NDArray[np.bool_]) -> Purchases:
+        """The same vocabularies with only the orders where `keep` (orders,) is true."""
+        kept = np.concatenate(([0], np.cumsum(keep)))
+        sizes = self.order_sizes[keep]
+        return replace(
+            self,
+            customer_start=kept[self.customer_start],
+            order_start=np.concatenate(([0], np.cumsum(sizes))),
+            order_day=self.order_day[keep],
+            products=self.products[np.repeat(keep, self.order_sizes)],
+        )
+
+    def before(self, day: float) -> Purchases:
+        """Only the orders strictly before `day`."""
+        return self.keep_orders(self.order_day < day)
+
+    def baskets(self) -> sparse.csr_matrix:
+        """(orders, products) matrix of ones."""
+        ones = np.ones(len(self.products), dtype=np.float32)
+        return sparse.csr_matrix((ones, self.products, self.order_start), shape=(self.n_orders, self.n_products))
+
+
+def day_number(moment: Any) -> float:
+    """Days since 1970 (UTC), with fractions, of a naive UTC datetime."""
+    return float(np.datetime64(moment, "us").astype(np.int64) / MICROSECONDS_PER_DAY)
+
+
+def read_purchases(lake: Lake, backend: Any) -> Purchases:
+    """All purchases of the lake. An order is (customer_id, order_id) and happened when its first line did.
+
+    Orders of one moment are taken in the order of their ids, numbers before text and by size.
+    Raises DataError when no line has a positive quantity.
+    """
+    backend.read_parquet(str(lake.file("order_lines")), table_name="regulars_lines")
+    backend.raw_sql(
+        """
+        CREATE OR REPLACE TEMP TABLE regulars_orders AS
+        SELECT customer_id, order_id, min(ordered_at) AS ordered_at,
+               dense_rank() OVER (ORDER BY customer_id) - 1 AS customer,
+               row_number() OVER (ORDER BY customer_id, min(ordered_at), try_cast(order_id AS HUGEINT) NULLS LAST,
+                                  order_id) - 1 AS position
+        FROM regulars_lines WHERE quantity > 0 GROUP BY customer_id, order_id;
+        CREATE OR REPLACE TEMP TABLE regulars_products AS
+        SELECT product_id, row_number() OVER (ORDER BY product_id) - 1 AS product
+        FROM (SELECT DISTINCT product_id FROM regulars_lines WHERE quantity > 0);
+        """
+    )
+
+    def fetch(sql: str) -> pa.Table:
+        return backend.raw_sql(sql).to_arrow_table()
+
+    orders = fetch(
+        "SELECT customer::INTEGER AS customer, epoch_us(ordered_at) AS at, position FROM regulars_orders ORDER BY position"
+    )
+    if orders.num_rows == 0:
+        raise DataError("The lake holds no purchase: no order line has a quantity above 0. Check the quantity column.")
+    lines = fetch(
+        """
+        SELECT DISTINCT o.position AS position, p.product::INTEGER AS product
+        FROM regulars_lines l JOIN regulars_orders o USING (customer_id, order_id) JOIN regulars_products p USING (product_id)
+        WHERE l.quantity > 0 ORDER BY position, product
+        """
+    )
+    customers = fetch("SELECT DISTINCT customer_id FROM regulars_orders ORDER BY customer_id")
+    products = fetch("SELECT product_id FROM regulars_products ORDER BY product")
+    order_customer = orders["customer"].to_numpy()
+    line_order = lines["position"].to_numpy()
+    n_customers, n_orders = customers.num_rows, orders.num_rows
+    return Purchases(
+        customer_ids=customers["customer_id"].combine_chunks(),
+        product_ids=products["product_id"].combine_chunks(),
+        customer_start=np.concatenate(([0], np.cumsum(np.bincount(order_customer, minlength=n_customers)))),
+        order_start=np.concatenate(([0], np.cumsum(np.bincount(line_order, minlength=n_orders)))),
+        order_day=orders["at"].to_numpy() / MICROSECONDS_PER_DAY,
+        products=lines["product"].to_numpy().astype(np.int32),
+    )

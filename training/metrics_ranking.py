@@ -1,0 +1,114 @@
+"""Ranking metrics over lists of products: pure functions of arrays. Definitions: docs/metrics.md.
+
+Throughout, `lists` is (customers, depth) int32 product codes, best first, padded with -1; the truth of customer i is
+`truth.indices[truth.indptr[i]:truth.indptr[i + 1]]` (a Truth). A customer without truth does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+KS = (5, 10, 20)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What each evaluated customer went on to buy: product codes in compressed rows, each once per customer."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(customers,) number of products in each truth."""
+        return np.diff(self.indptr)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(entries,) which customer each entry belongs to."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    def keep(self, mask: NDArray[np.bool_]) -> Truth:
+        """The same customers with only the entries where `mask` (entries,) is true."""
+        kept = np.concatenate(([0], np.cumsum(mask)))
+        return Truth(kept[self.indptr], self.indices[mask])
+
+
+def contains(
+    keys: NDArray[np.int64], rows: NDArray[np.int64], products: NDArray[np.int32], n_products: int
+) -> NDArray[np.bool_]:
+    """Whether each (row, product) is among sorted `keys` = row * n_products + product; products below 0 never are."""
+    wanted = rows * n_products + products
+    if len(keys) == 0:
+        return np.zeros(wanted.shape, dtype=bool)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    found: NDArray[np.bool_] = (keys[place] == wanted) & (products >= 0)
+    return found
+
+
+def hits(lists: NDArray[np.int32], truth: Truth, n_products: int) -> NDArray[np.bool_]:
+    """(customers, depth) whether each listed product is in the customer's truth."""
+    keys = np.sort(truth.rows * n_products + truth.indices)
+    rows = np.broadcast_to(np.arange(len(lists))[:, None], lists.shape)
+    return contains(keys, rows, lists, n_products)
+
+
+def per_customer(hit: NDArray[np.bool_], truth_sizes: NDArray[np.int64], k: int) -> dict[str, NDArray[np.float64]]:
+    """Each metric at k for each customer with a truth: recall, precision, phr, mrr, ndcg, ndcg_full.
+
+    `ndcg` divides by the best gain k places can give, over min(k, truth) products; `ndcg_full` by that of the whole
+    truth (Järvelin and Kekäläinen 2002, binary gain, log2 discount). `phr` is the share of customers with any hit,
+    called hit rate elsewhere.
+    """
+    counted = truth_sizes > 0
+    hit, size = hit[counted], truth_sizes[counted]
+    top = np.zeros((len(hit), k), dtype=bool)
+    top[:, : min(k, hit.shape[1])] = hit[:, :k]
+    found = top.sum(axis=1)
+    longest = max(k, int(size.max(initial=1)))
+    discount = 1.0 / np.log2(np.arange(2, longest + 2))
+    ideal = np.concatenate(([0.0], np.cumsum(discount)))
+    gain = top @ discount[:k]
+    first = np.where(found > 0, top.argmax(axis=1) + 1.0, np.inf)
+    return {
+        "recall": found / size,
+        "precision": found / k,
+        "phr": (found > 0).astype(float),
+        "mrr": 1.0 / first,
+        "ndcg": gain / ideal[np.minimum(k, size)],
+        "ndcg_full": gain / ideal[size],
+    }
+
+
+def ranking_metrics(
+    lists: NDArray[np.int32],
+    truth: Truth,
+    *,
+    repeat: NDArray[np.bool_],
+    n_products: int,
+    catalogue: int,
+    ks: Sequence[int] = KS,
+) -> dict[str, float]:
+    """Every metric at every k, averaged over customers, as `recall@10` and so on.
+
+    `repeat` (truth entries,) says which truths the customer had bought before; `repeat_recall@k` and
+    `explore_recall@k` count only those and only the others, over customers that have any. `coverage@k` is the share
+    of `catalogue` (products known at the time) on any list.
+    """
+    hit = hits(lists, truth, n_products)
+    parts = {"repeat": truth.keep(repeat), "explore": truth.keep(~repeat)}
+    part_hits = {name: hits(lists, part, n_products) for name, part in parts.items()}
+    result: dict[str, float] = {}
+    for k in ks:
+        for name, values in per_customer(hit, truth.sizes, k).items():
+            result[f"{name}@{k}"] = float(values.mean()) if len(values) else 0.0
+        for name, part in parts.items():
+            recall = per_customer(part_hits[name], part.sizes, k)["recall"]
+            result[f"{name}_recall@{k}"] = float(recall.mean()) if len(recall) else 0.0
+        shown = np.unique(lists[:, :k])
+        result[f"coverage@{k}"] = float((shown >= 0).sum() / max(catalogue, 1))
+    return result

@@ -119,14 +119,16 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
         return backend.raw_sql(sql).to_arrow_table()
 
     orders = fetch(
-        "SELECT customer::INTEGER AS customer, epoch_us(ordered_at) AS at, position FROM regulars_orders ORDER BY position"
+        "SELECT customer::INTEGER AS customer, epoch_us(ordered_at) AS at, position "
+        "FROM regulars_orders ORDER BY position"
     )
     if orders.num_rows == 0:
         raise DataError("The lake holds no purchase: no order line has a quantity above 0. Check the quantity column.")
     lines = fetch(
         """
         SELECT DISTINCT o.position AS position, p.product::INTEGER AS product
-        FROM regulars_lines l JOIN regulars_orders o USING (customer_id, order_id) JOIN regulars_products p USING (product_id)
+        FROM regulars_lines l JOIN regulars_orders o USING (customer_id, order_id)
+        JOIN regulars_products p USING (product_id)
         WHERE l.quantity > 0 ORDER BY position, product
         """
     )

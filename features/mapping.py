@@ -1,0 +1,150 @@
+"""The mapping file: which file and which of its columns make each contract table."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from features.errors import ConfigError
+from features.schema import TABLES, Kind, TableContract
+
+DUPLICATES = ("drop", "keep")
+_OPTIONS = ("path", "delimiter", "encoding", "decimal", "timezone", "duplicates")
+_FIELD_KEYS = ("column", "format", "expression", "value")
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where one contract column comes from: a source column, an SQL expression over source columns, or a constant."""
+
+    column: str | None = None
+    expression: str | None = None
+    value: str | None = None
+    format: str | None = None  # strptime format of a time given as text
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """One contract table's file and mapping. `where` names the mapping in error messages."""
+
+    table: str
+    path: Path
+    fields: Mapping[str, Field]
+    where: str
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+    decimal: str = "."
+    timezone: str = "UTC"
+    duplicates: str = "drop"
+    beside: Path | None = None  # a second Parquet file joined to the first on the columns they share
+
+    @property
+    def contract(self) -> TableContract:
+        """The contract this fills."""
+        return TABLES[self.table]
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names mapped beyond the contract's columns (open tables only), sorted."""
+        known = {column.name for column in self.contract.columns}
+        return tuple(sorted(set(self.fields) - known))
+
+
+def _field(where: str, name: str, given: Any, kind: Kind) -> Field:
+    if isinstance(given, str):
+        return Field(column=given)
+    if not isinstance(given, dict):
+        raise ConfigError(
+            f"{where}: '{name}' is {given!r}, a {type(given).__name__}. "
+            f'Give a column name ({name} = "Column"), or a table with one of column, expression, value.'
+        )
+    unknown = sorted(set(given) - set(_FIELD_KEYS))
+    if unknown:
+        raise ConfigError(f"{where}: '{name}' has an unknown key '{unknown[0]}'. Known keys: {', '.join(_FIELD_KEYS)}.")
+    origins = [key for key in ("column", "expression", "value") if key in given]
+    if len(origins) != 1:
+        raise ConfigError(f"{where}: '{name}' needs exactly one of column, expression, value (found: {origins}).")
+    for key, value in given.items():
+        if key != "value" and not isinstance(value, str):
+            raise ConfigError(f"{where}: '{name}.{key}' must be text in quotes, found {value!r}.")
+    if "format" in given and kind is not Kind.TIME:
+        raise ConfigError(f"{where}: '{name}.format' is only for times; {name} is {kind.value}. Remove it.")
+    constant = given.get("value")
+    return Field(
+        column=given.get("column"),
+        expression=given.get("expression"),
+        value=None if constant is None else str(constant),
+        format=given.get("format"),
+    )
+
+
+def _option(where: str, section: Mapping[str, Any], name: str, default: str | None) -> str | None:
+    value = section.get(name, default)
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{where}: '{name}' must be text in quotes, found {value!r}.")
+    return value
+
+
+def _table_source(file: Path, table: str, section: Any) -> TableSource:
+    where = f"{file}: [{table}]"
+    if table not in TABLES:
+        raise ConfigError(f"{file}: unknown table '{table}'. Known tables: {', '.join(TABLES)}.")
+    if not isinstance(section, dict):
+        raise ConfigError(f"{where} must be a table of settings, found {section!r}.")
+    contract = TABLES[table]
+    kinds = {column.name: column.kind for column in contract.columns}
+    path = _option(where, section, "path", None)
+    if path is None:
+        raise ConfigError(f"{where}: 'path' is missing. Name the CSV or Parquet file, for instance path = \"a.csv\".")
+    given = {name: value for name, value in section.items() if name not in _OPTIONS}
+    unknown = [name for name in given if name not in kinds]
+    if unknown and not contract.open:
+        raise ConfigError(
+            f"{where}: unknown key '{unknown[0]}'. Columns of {table}: {', '.join(kinds)}; "
+            f"options: {', '.join(_OPTIONS)}."
+        )
+    for name in contract.required:
+        if name not in given:
+            raise ConfigError(
+                f"{where}: required column '{name}' is not mapped (mapped: {', '.join(given) or 'none'})."
+            )
+    zone = _option(where, section, "timezone", "UTC") or "UTC"
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(f"{where}: timezone '{zone}' is not known. Use a name like Europe/Berlin.") from None
+    duplicates = _option(where, section, "duplicates", "drop") or "drop"
+    if duplicates not in DUPLICATES:
+        raise ConfigError(f"{where}: duplicates is '{duplicates}'. Use one of: {', '.join(DUPLICATES)}.")
+    return TableSource(
+        table=table,
+        path=(file.parent / path).resolve(),
+        fields={name: _field(where, name, value, kinds.get(name, Kind.TEXT)) for name, value in given.items()},
+        where=where,
+        delimiter=_option(where, section, "delimiter", None),
+        encoding=_option(where, section, "encoding", "utf-8") or "utf-8",
+        decimal=_option(where, section, "decimal", ".") or ".",
+        timezone=zone,
+        duplicates=duplicates,
+    )
+
+
+def read_mapping(file: Path) -> list[TableSource]:
+    """The tables of a mapping file, in contract order. Raises ConfigError naming what is wrong and what is allowed."""
+    if not file.is_file():
+        raise ConfigError(f"Mapping file {file} does not exist (looked in {Path.cwd()}). See docs/ingest.md for one.")
+    try:
+        sections = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not a TOML file: {error}.") from None
+    sources = {table: _table_source(file, table, section) for table, section in sections.items()}
+    if not sources:
+        raise ConfigError(f"{file}: maps no table. Add at least [order_lines]; see docs/ingest.md.")
+    for source in sources.values():
+        if not source.path.is_file():
+            raise ConfigError(f"{source.where}: file {source.path} does not exist. Correct 'path'.")
+    return [sources[name] for name in TABLES if name in sources]

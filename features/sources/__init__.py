@@ -1,0 +1,1 @@
+"""Where contract tables come from: each source names, per table, a file and how its columns map."""

@@ -19,7 +19,7 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home.mlflow / "mlflow.db"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_home(empty_mlflow: Path) -> Callable[[Path], Home]:
     def make(root: Path) -> Home:
         home = Home(root)

@@ -1,8 +1,7 @@
-"""Small trainings with real boosters, for tests of the registry. Run as a script, it logs and promotes one."""
+"""Small trainings with real boosters, for tests of the registry."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from features.home import Home
+from features.lake import Lake
+from features.settings import Settings
 from training.bundle import seal
-from training.protocols import Gate, Metric, Trained
+from training.protocols import Context, Gate, Metric, Trained
 from training.ranked_lists import RankedLists, save_ranked_lists
+from training.run import train
 
 AS_OF = datetime(2024, 6, 2, tzinfo=UTC)
 AT = datetime(2024, 6, 30, 12, tzinfo=UTC)
@@ -104,23 +106,19 @@ def trained_recommender(directory: Path) -> Trained:
     )
 
 
-def log_and_promote(home: Home, directory: Path, *, fingerprint: str, auc: float) -> None:
-    """What a training does once it has trained."""
-    from training.gates import compare
-    from training.promotions import promote, recover
-    from training.tracking import open_registry
-
-    registry = open_registry(home)
-    recover(registry)
-    if registry.find("churn", fingerprint) is None:
-        champion = registry.resolve("churn")
-        new = trained(directory, auc=auc)
-        comparison = compare(new, champion, registry.fetch(champion) if champion else None)
-        registry.log(new, fingerprint=fingerprint, data_hash="lake", comparison=comparison)
-    challenger = registry.resolve("churn", "challenger")
-    if challenger is not None:
-        promote(registry, "churn", who="ann", at=AT)
+def context(home: Home, *, lake: str = "lake1") -> Context:
+    """A context whose lake is only a version."""
+    return Context(
+        settings=Settings(home=home.root, who="ann"),
+        home=home,
+        lake=Lake(version=lake, path=home.lake / "versions" / lake, rows={}, manifest={}),
+    )
 
 
-if __name__ == "__main__":
-    log_and_promote(Home(Path(sys.argv[1])), Path(sys.argv[2]), fingerprint=sys.argv[3], auc=float(sys.argv[4]))
+def train_churn(home: Home, auc: float = 0.8, lake: str = "lake1") -> None:
+    """A training run of one model."""
+
+    def trainer(context: Context, into: Path) -> Trained:
+        return trained(into, auc=auc)
+
+    train(context(home, lake=lake), ["churn"], at=AT, trainers={"churn": trainer})

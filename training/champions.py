@@ -1,0 +1,75 @@
+"""What scoring asks of the champions: a verified bundle and a frame of features in, columns of scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from training.protocols import Context
+from training.ranked_lists import RankedLists
+
+#: Columns of customer_scores.Predictions by name, aligned with the frame.
+Predict = Callable[[Path, pd.DataFrame], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Champions:
+    """How each kind of model is used.
+
+    `horizon` gives the days where no champion fixes them; `frame` gives one row per customer as of a moment:
+    customer_id and the features; `predict` has churn, propensity and value.
+    """
+
+    horizon: Callable[[Context], int]
+    frame: Callable[[Context, datetime, int], pd.DataFrame]
+    predict: Mapping[str, Predict]
+    rank: Callable[[Context, Path], RankedLists]
+
+
+def default_champions() -> Champions:
+    """The models of this package, imported when a scoring is asked for."""
+    from training.recommender import rank_everyone
+
+    return Champions(
+        horizon=_horizon,
+        frame=_frame,
+        predict={"churn": _churn, "propensity": _propensity, "value": _value},
+        rank=rank_everyone,
+    )
+
+
+def _horizon(context: Context) -> int:
+    from training.dataset import horizon_of
+
+    return horizon_of(context)
+
+
+def _frame(context: Context, as_of: datetime, horizon_days: int) -> pd.DataFrame:
+    from training.dataset import features_as_of
+
+    return features_as_of(context, as_of, horizon_days)
+
+
+def _churn(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    from training.churn import ChurnModel
+    from training.reasons import reasons
+
+    model = ChurnModel.load(bundle)
+    return {"churn": model.predict_proba(frame)[:, 1], "reasons": reasons(model, frame)}
+
+
+def _propensity(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    from training.propensity import PropensityModel
+
+    return {"purchase": PropensityModel.load(bundle).predict_proba(frame)[:, 1]}
+
+
+def _value(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    from training.value import ValueModel
+
+    return {"spend": ValueModel.load(bundle).predict(frame)}

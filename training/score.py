@@ -1,0 +1,184 @@
+"""A scoring: every customer's scores and ranked products by the champions, in one directory the server reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.errors import DataError
+from features.home import new_directory, sweep, write_text
+from features.terminal import step
+from training.bundle import read_manifest, seal
+from training.champions import Champions, default_champions
+from training.customer_scores import Predictions, score_table
+from training.fingerprint import code_hash
+from training.profiles import last_moment, profiles
+from training.protocols import MODELS, Context
+from training.ranked_lists import RankedLists, save_ranked_lists
+from training.tracking import open_registry
+from training.versions import ModelVersion
+
+LOCK = "score"
+KIND = "scores"
+CURRENT = "CURRENT"
+CUSTOMERS = "customers.parquet"
+RANKING = "ranking"
+#: Scorings kept, the current one included.
+KEPT = 3
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """What a scoring did. `scored` is false where nothing had changed since the current one."""
+
+    version: str
+    path: Path
+    scored: bool
+    as_of: datetime
+    customers: int
+    models: Mapping[str, int | None]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def score(context: Context, *, at: datetime, champions: Champions | None = None) -> ScoreReport:
+    """Score everybody who ever bought, as of midnight after the last order. `at` is the moment written beside it.
+
+    Works with any of the champions missing: what they would have said is empty. Readers see the last whole scoring.
+    """
+    started = time.perf_counter()
+    parts = default_champions() if champions is None else champions
+    with context.home.lock(LOCK):
+        sweep(context.home.scores)
+        registry = open_registry(context.home)
+        resolved = {model: registry.resolve(model) for model in MODELS}
+        found = {model: version for model, version in resolved.items() if version is not None}
+        as_of = last_moment(context)
+        version = _version(context, found, as_of)
+        target = context.home.scores / "versions" / version
+        scored = not _is_whole(target)
+        if scored:
+            shutil.rmtree(target, ignore_errors=True)
+            bundles = {model: registry.fetch(v) for model, v in found.items()}
+            with new_directory(target) as directory:
+                _fill(directory, context, parts, found, bundles, as_of=as_of, at=at)
+        write_text(context.home.scores / CURRENT, version)
+        _forget_old(context.home.scores / "versions", current=version)
+        about = read_manifest(target, kind=KIND, verify=False)
+    return ScoreReport(
+        version=version,
+        path=target,
+        scored=scored,
+        as_of=as_of,
+        customers=about["customers"],
+        models=about["models"],
+        notes=tuple(about["notes"]),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _fill(
+    directory: Path,
+    context: Context,
+    parts: Champions,
+    found: Mapping[str, ModelVersion],
+    bundles: Mapping[str, Path],
+    *,
+    as_of: datetime,
+    at: datetime,
+) -> None:
+    horizon_days = _horizon(found) or parts.horizon(context)
+    with step("Describing customers"):
+        who = profiles(context, as_of, horizon_days=horizon_days)
+    frames: dict[int, pd.DataFrame] = {}
+    columns: dict[str, Any] = {}
+    used: dict[str, int | None] = dict.fromkeys(MODELS)
+    notes: list[str] = []
+    for model, version in found.items():
+        try:
+            with step(f"Scoring with {model} version {version.version}"):
+                if model == "recommender":
+                    _rank(parts.rank(context, bundles[model]), directory / RANKING)
+                else:
+                    days = version.horizon_days
+                    if days not in frames:
+                        frames[days] = _aligned(parts.frame(context, as_of, days), who)
+                    columns |= parts.predict[model](bundles[model], frames[days])
+            used[model] = version.version
+        except DataError as error:
+            # One champion this code cannot use must not take the others' answers away; the report says so.
+            notes.append(f"{model} version {version.version} could not score: {error}")
+    table = score_table(who, Predictions(**columns), horizon_days=horizon_days)
+    pq.write_table(table, directory / CUSTOMERS, compression="zstd")
+    about = {
+        "created_at": at.isoformat(),
+        "as_of": as_of.isoformat(),
+        "lake_version": context.lake.version,
+        "horizon_days": horizon_days,
+        "currency": context.settings.currency,
+        "customers": len(who),
+        "models": used,
+        "notes": notes,
+    }
+    seal(directory, kind=KIND, about=about)
+
+
+def _horizon(found: Mapping[str, ModelVersion]) -> int | None:
+    """The days all of a scoring speaks of: those of churn, whose definition of active it shares."""
+    days = [found[model].horizon_days for model in ("churn", "propensity", "value", "recommender") if model in found]
+    return days[0] if days else None
+
+
+def _rank(ranked: RankedLists, directory: Path) -> None:
+    directory.mkdir()
+    save_ranked_lists(ranked, directory)
+
+
+def _aligned(frame: pd.DataFrame, who: pd.DataFrame) -> pd.DataFrame:
+    """The features of the customers profiled, in their order. Raises DataError when some have none."""
+    indexed = frame.set_index("customer_id", drop=False)
+    missing = who["customer_id"][~who["customer_id"].isin(indexed.index)]
+    if len(missing):
+        raise DataError(
+            f"{len(missing)} customers have orders but no features, for instance {missing.iloc[0]!r}. "
+            "Build them anew:  regulars features"
+        )
+    return indexed.loc[who["customer_id"]].reset_index(drop=True)
+
+
+def _version(context: Context, found: Mapping[str, ModelVersion], as_of: datetime) -> str:
+    """16 hex digits that differ whenever anything a scoring depends on does."""
+    inputs = {
+        "lake": context.lake.version,
+        "models": {model: [version.version, version.bundle_hash] for model, version in found.items()},
+        "as_of": as_of.isoformat(),
+        "horizon_days": context.settings.horizon_days,
+        "currency": context.settings.currency,
+        "code": code_hash(),
+    }
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_whole(directory: Path) -> bool:
+    try:
+        read_manifest(directory, kind=KIND)
+    except DataError:
+        return False
+    return True
+
+
+def _forget_old(versions: Path, *, current: str) -> None:
+    """Keep the newest scorings, so that a server still reading the one before is not cut off."""
+    others = sorted((path for path in versions.iterdir() if path.name != current), key=lambda p: -p.stat().st_mtime)
+    for path in others[KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)

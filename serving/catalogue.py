@@ -1,0 +1,53 @@
+"""Products as the server looks them up: by id, by what filters ask for, in the order they fill a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+#: The columns a request may filter by equality.
+FILTERED = ("department", "category", "brand")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One entry per product; a product's code is its position."""
+
+    ids: Sequence[str]
+    codes: Mapping[str, int]
+    names: Sequence[str | None]
+    prices: Sequence[float | None]
+    in_stock: NDArray[np.bool_]
+    attributes: Mapping[str, NDArray[np.object_]]  # of FILTERED
+    by_popularity: NDArray[np.int32]  # every product: the popular ones, best first, then the rest
+    popular_count: int  # how many of `by_popularity` were measured as popular
+
+    def label(self, code: int) -> str:
+        """What to call a product: its name, else its id."""
+        return self.names[code] or self.ids[code]
+
+    def value(self, attribute: str, code: int) -> str | None:
+        """The department, category or brand of a product."""
+        found: str | None = self.attributes[attribute][code]
+        return found
+
+
+def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
+    """From the product table of the ranked lists. An empty `in_stock` means that it can be sold."""
+    ids = products["product_id"].to_pylist()
+    first = np.asarray(popular, dtype=np.int32)
+    rest = np.setdiff1d(np.arange(len(ids), dtype=np.int32), first)
+    return Catalogue(
+        ids=ids,
+        codes={product: code for code, product in enumerate(ids)},
+        names=products["name"].to_pylist(),
+        prices=products["price"].to_pylist(),
+        in_stock=np.array([flag is not False for flag in products["in_stock"].to_pylist()], dtype=bool),
+        attributes={name: np.array(products[name].to_pylist(), dtype=object) for name in FILTERED},
+        by_popularity=np.concatenate([first, rest]),
+        popular_count=len(first),
+    )

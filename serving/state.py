@@ -1,0 +1,99 @@
+"""What the server answers from: the current scoring, loaded whole, never changed afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import DataError
+from features.home import Home
+from serving.catalogue import Catalogue, make_catalogue
+from training.bundle import MANIFEST, read_manifest
+from training.ranked_lists import RankedLists, load_ranked_lists
+
+KIND = "scores"
+CURRENT = "CURRENT"
+CUSTOMERS = "customers.parquet"
+RANKING = "ranking"
+
+
+@dataclass(frozen=True)
+class State:
+    """One scoring. Without any, everything is empty and answers say so."""
+
+    version: str | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    customers: pa.Table | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)  # customer_id -> row of `customers`
+    ranking: RankedLists | None = None
+    ranked_rows: Mapping[str, int] = field(default_factory=dict)  # customer_id -> row of the lists
+    catalogue: Catalogue | None = None
+
+    @property
+    def as_of(self) -> str | None:
+        """The moment the scores are as of, in ISO 8601."""
+        found: str | None = self.about.get("as_of")
+        return found
+
+    @property
+    def models(self) -> Mapping[str, int | None]:
+        """The version of each model behind the scores; None where it had no champion."""
+        return self.about.get("models", {})
+
+    def customer(self, customer_id: str) -> dict[str, Any] | None:
+        """The scores of one customer, or None when nobody of that id ever ordered."""
+        row = self.rows.get(customer_id)
+        if row is None or self.customers is None:
+            return None
+        found: dict[str, Any] = self.customers.slice(row, 1).to_pylist()[0]
+        return found
+
+
+def current_version(home: Home) -> str | None:
+    """The version `CURRENT` names, or None when nothing was scored yet."""
+    try:
+        return (home.scores / CURRENT).read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def load_state(home: Home) -> State:
+    """The current scoring, its files checked against their hashes. Empty when nothing was scored yet.
+
+    Raises DataError when a file is missing or changed.
+    """
+    version = current_version(home)
+    return State() if version is None else read_state(home.scores / "versions" / version, version=version)
+
+
+def read_state(directory: Path, *, version: str) -> State:
+    """The scoring in `directory`."""
+    about = _about(directory)
+    customers = pq.read_table(directory / CUSTOMERS)
+    ranking = load_ranked_lists(directory / RANKING) if (directory / RANKING).is_dir() else None
+    return State(
+        version=version,
+        about=about,
+        customers=customers,
+        rows=_positions(customers),
+        ranking=ranking,
+        ranked_rows={} if ranking is None else _positions(ranking.customers),
+        catalogue=None if ranking is None else make_catalogue(ranking.products, ranking.popular),
+    )
+
+
+def _about(directory: Path) -> dict[str, Any]:
+    try:
+        return read_manifest(directory, kind=KIND)
+    except (json.JSONDecodeError, KeyError) as error:
+        raise DataError(f"{directory / MANIFEST}: not a manifest ({error}). Score again:  regulars score") from None
+
+
+def _positions(table: pa.Table) -> dict[str, int]:
+    return {customer: row for row, customer in enumerate(table["customer_id"].to_pylist())}

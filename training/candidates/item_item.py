@@ -1,0 +1,32 @@
+"""Item-item collaborative filtering: nearest neighbours of products, from implicit."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from training.candidates.pairs import Scored
+
+
+class ItemItemCandidates:
+    """Products bought by the buyers of what a customer buys (TF-IDF weighted cosine, nearest `neighbours` of each)."""
+
+    def __init__(self, *, neighbours: int = 30, threads: int = 2) -> None:
+        self.neighbours = neighbours
+        self.threads = threads
+
+    def fit(self, weights: sparse.csr_matrix) -> ItemItemCandidates:
+        """Similarity of products over the customers who bought them."""
+        from implicit.nearest_neighbours import TFIDFRecommender
+
+        model = TFIDFRecommender(K=self.neighbours, num_threads=self.threads)
+        model.fit(weights, show_progress=False)
+        self.similarity_: sparse.csr_matrix = model.similarity.tocsr()
+        return self
+
+    def scored(self, recent: sparse.csr_matrix) -> Scored:
+        """Score of every product near those in `recent` (rows, products), whose weights fall with age."""
+        product = (recent @ self.similarity_).tocsr()
+        product.sort_indices()
+        rows = np.repeat(np.arange(product.shape[0], dtype=np.int64), np.diff(product.indptr))
+        return Scored(rows * product.shape[1] + product.indices, product.data.astype(np.float32))

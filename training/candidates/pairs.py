@@ -1,0 +1,47 @@
+"""Pairs of customer and product as sorted keys, the form in which sources propose and ranking joins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of pairs: sorted `keys` = row * n_products + product, where row numbers the customers asked about."""
+
+    keys: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def at(self, wanted: NDArray[np.int64], *, missing: float) -> NDArray[np.float32]:
+        """(wanted,) score of each wanted key; `missing` where there is none."""
+        if len(self.keys) == 0:
+            return np.full(len(wanted), missing, dtype=np.float32)
+        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[place] == wanted, self.scores[place], missing).astype(np.float32)
+
+
+def rank_within(rows: NDArray[np.int64], scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """(pairs,) place of each pair in its row by falling score, from 0; equal scores keep their order."""
+    order = np.lexsort((-scores, rows))
+    sorted_rows = rows[order]
+    starts = np.searchsorted(sorted_rows, sorted_rows)
+    place = np.empty(len(rows), dtype=np.int64)
+    place[order] = np.arange(len(rows)) - starts
+    return place
+
+
+def top_lists(
+    keys: NDArray[np.int64], scores: NDArray[np.floating], *, n_rows: int, n_products: int, depth: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """(rows, depth) product codes, best first, padded with -1; and where each stands in `keys` (-1 for padding)."""
+    rows = keys // n_products
+    place = rank_within(rows, scores)
+    kept = np.flatnonzero(place < depth)
+    lists = np.full((n_rows, depth), -1, dtype=np.int32)
+    position = np.full((n_rows, depth), -1, dtype=np.int64)
+    lists[rows[kept], place[kept]] = (keys[kept] % n_products).astype(np.int32)
+    position[rows[kept], place[kept]] = kept
+    return lists, position

@@ -1,0 +1,148 @@
+"""The ranker: LightGBM LambdaRank (Burges 2010) over candidate pairs, kept as LightGBM text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import DataError
+from training.metrics_ranking import Truth
+from training.pair_table import PairTable
+
+
+@dataclass(frozen=True)
+class RankerConfig:
+    """Settings of the ranker; the defaults adapt to the number of pairs and need no tuning."""
+
+    num_leaves: int = 31
+    learning_rate: float = 0.06
+    max_rounds: int = 250
+    patience: int = 40
+    feature_fraction: float = 0.6
+    bagging_fraction: float = 0.7
+    lambda_l2: float = 5.0
+    truncation: int = 30  # LambdaRank looks at pairs that touch the first places
+    negatives_kept: float = 0.3  # share of pairs not bought that train
+    validation_share: float = 0.15  # customers held out to stop early
+    threads: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RankingTask:
+    """Candidate pairs of some customers, and what those customers went on to buy."""
+
+    table: PairTable
+    truth: Truth
+
+    @property
+    def bought(self) -> NDArray[np.bool_]:
+        """(pairs,) whether the pair came true."""
+        wanted = self.truth.rows * self.table.n_products + self.truth.indices
+        return np.isin(self.table.keys, wanted)
+
+
+class Ranker:
+    """Scores candidate pairs; higher is likelier to be bought next. Scores compare within one customer only."""
+
+    def __init__(self, config: RankerConfig | None = None) -> None:
+        self.config = config
+
+    def fit(self, tasks: Sequence[RankingTask]) -> Ranker:
+        """Learn from past moments. Raises DataError when no candidate was ever bought."""
+        import lightgbm as lgb
+
+        config = self.config or RankerConfig()
+        rng = np.random.default_rng(config.seed)
+        train, held_out = [], []
+        for task in tasks:
+            bought, rows = task.bought, task.table.rows
+            has_any = np.zeros(task.table.n_rows, dtype=bool)
+            has_any[rows[bought]] = True
+            validates = rng.random(task.table.n_rows) < config.validation_share
+            sampled = bought | (rng.random(len(rows)) < config.negatives_kept)
+            learns = (has_any & ~validates)[rows] & sampled
+            train.append((task.table.values[learns], bought[learns], rows[learns]))
+            tests = (has_any & validates)[rows]
+            held_out.append((task.table.values[tests], bought[tests], rows[tests]))
+        if not any(part[1].any() for part in train):
+            raise DataError(
+                "No customer ever bought a product that could have been foreseen, so there is nothing to rank by. "
+                "The recommender needs customers with at least 3 orders; load more history."
+            )
+        names = list(tasks[0].table.names)
+        dataset = self._dataset(train, names, None)
+        sets = [self._dataset(held_out, names, dataset)] if any(part[1].any() for part in held_out) else []
+        n_pairs = sum(len(part[1]) for part in train)
+        params = {
+            "objective": "lambdarank",
+            "metric": "ndcg",
+            "eval_at": [10],
+            "lambdarank_truncation_level": config.truncation,
+            "label_gain": [0, 1],
+            "learning_rate": config.learning_rate,
+            "num_leaves": config.num_leaves,
+            "min_data_in_leaf": int(np.clip(n_pairs // 2000, 10, 100)),
+            "feature_fraction": config.feature_fraction,
+            "bagging_fraction": config.bagging_fraction,
+            "bagging_freq": 1,
+            "lambda_l2": config.lambda_l2,
+            "max_bin": 127,
+            "num_threads": config.threads,
+            "seed": config.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbose": -1,
+        }
+        callbacks = [lgb.early_stopping(config.patience, verbose=False)] if sets else []
+        booster = lgb.train(params, dataset, config.max_rounds, valid_sets=sets, callbacks=callbacks)
+        self.booster_: Any = booster
+        self.names_ = tuple(names)
+        self.rounds_ = booster.best_iteration if sets else config.max_rounds
+        return self
+
+    @staticmethod
+    def _dataset(parts: Sequence[tuple[Any, Any, Any]], names: list[str], reference: Any) -> Any:
+        import lightgbm as lgb
+
+        groups = [np.diff(np.flatnonzero(np.diff(rows, prepend=-1, append=-2))) for _, _, rows in parts if len(rows)]
+        return lgb.Dataset(
+            np.vstack([values for values, _, _ in parts]),
+            label=np.concatenate([bought for _, bought, _ in parts]).astype(np.float32),
+            group=np.concatenate(groups),
+            feature_name=names,
+            reference=reference,
+            free_raw_data=True,
+        )
+
+    def score(self, table: PairTable) -> NDArray[np.float64]:
+        """(pairs,) score of each pair. Raises DataError when the table has other features than were learned."""
+        if table.names != self.names_:
+            raise DataError("The ranker was trained on other features than this version computes. Train it again.")
+        scores: NDArray[np.float64] = self.booster_.predict(table.values, num_iteration=self.rounds_)
+        return scores
+
+    def importance(self) -> dict[str, float]:
+        """Total gain of each feature."""
+        gains = self.booster_.feature_importance("gain", iteration=self.rounds_)
+        return dict(zip(self.names_, gains.tolist(), strict=True))
+
+    def save(self, path: Path) -> None:
+        """Write LightGBM text, cut at the round that was best."""
+        self.booster_.save_model(str(path), num_iteration=self.rounds_)
+
+    @classmethod
+    def load(cls, path: Path) -> Ranker:
+        """The ranker of a LightGBM text file."""
+        import lightgbm as lgb
+
+        ranker = cls()
+        ranker.booster_ = lgb.Booster(model_file=str(path))
+        ranker.names_ = tuple(ranker.booster_.feature_name())
+        ranker.rounds_ = ranker.booster_.num_trees()
+        return ranker

@@ -1,0 +1,81 @@
+"""Past moments to learn ranking from: each asks of the past what a split asks of its hidden part.
+
+Where only some customers' orders are hidden, everybody else's latest orders are visible, and say what is bought now.
+Training sees the same: customers are hidden fold by fold, and what others bought is counted without the whole fold,
+never by taking a row's own label out of the counts, which would leak it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.errors import DataError
+from training.splits import Split, cutoff_split, last_order_split
+
+MIN_VISIBLE = 3
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """How many past moments train the ranker, and how many customers of each."""
+
+    moments: int = 3
+    max_folds: int = 4
+    max_customers: int = 12_000  # of one moment, chosen by chance
+    seed: int = 0
+
+
+def _sampled(split: Split, limit: int, rng: np.random.Generator) -> Split:
+    if len(split.customers) <= limit:
+        return split
+    chosen = np.zeros(len(split.customers), dtype=bool)
+    chosen[rng.choice(len(split.customers), limit, replace=False)] = True
+    kept = split.truth.keep(chosen[split.truth.rows])
+    start = np.concatenate(([0], np.cumsum(kept.sizes[chosen])))
+    truth = type(kept)(start, kept.indices)
+    return Split(split.name, split.history, split.customers[chosen], truth, split.moment[chosen])
+
+
+def past_moments(split: Split, config: TaskConfig, *, horizon_days: float) -> Iterator[Split]:
+    """Splits of `split.history`, newest first; each hides from its own history what it asks about."""
+    rng = np.random.default_rng(config.seed)
+    moments = _cutoffs(split, config, horizon_days) if split.name == "cutoff" else _last_orders(split, config, rng)
+    found = False
+    for moment in moments:
+        found = True
+        yield _sampled(moment, config.max_customers, rng)
+    if not found:
+        raise DataError(
+            "There is not enough history to learn from: nobody has an order both before and after any earlier moment. "
+            "Load more orders."
+        )
+
+
+def _cutoffs(split: Split, config: TaskConfig, horizon_days: float) -> Iterator[Split]:
+    as_of = float(split.moment[0])
+    for back in range(1, config.moments + 1):
+        try:
+            yield cutoff_split(split.history, as_of_day=as_of - back * horizon_days, horizon_days=horizon_days)
+        except DataError:
+            return
+
+
+def _last_orders(split: Split, config: TaskConfig, rng: np.random.Generator) -> Iterator[Split]:
+    history = split.history
+    eligible = np.flatnonzero(history.orders_per_customer >= MIN_VISIBLE).astype(np.int32)
+    asked = len(split.customers) / max(len(np.union1d(eligible, split.customers)), 1)
+    if asked <= 0.5 and len(eligible) >= config.max_folds:
+        folds = int(np.clip(round(1 / asked), 2, config.max_folds))
+        for fold in np.array_split(rng.permutation(eligible), folds):
+            yield last_order_split(history, among=np.sort(fold), min_orders=MIN_VISIBLE)
+        return
+    for _ in range(config.moments):
+        try:
+            moment = last_order_split(history, min_orders=MIN_VISIBLE)
+        except DataError:
+            return
+        yield moment
+        history = moment.history

@@ -44,7 +44,8 @@ class State:
     @property
     def models(self) -> Mapping[str, int | None]:
         """The version of each model behind the scores; None where it had no champion."""
-        return self.about.get("models", {})
+        found: Mapping[str, int | None] = self.about.get("models", {})
+        return found
 
     def customer(self, customer_id: str) -> dict[str, Any] | None:
         """The scores of one customer, or None when nobody of that id ever ordered."""

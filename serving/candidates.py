@@ -1,0 +1,87 @@
+"""Where recommended products come from: each function yields candidates best first, with a score and a true reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from serving.catalogue import Catalogue
+from training.ranked_lists import NO_PRODUCT, SOURCES, RankedLists
+
+OWN_HISTORY, ALS, ITEM_ITEM, POPULAR = SOURCES
+#: Sources that only the server knows.
+CATALOGUE, CATEGORY = "catalogue", "category"
+
+POPULAR_REASON = "Popular with all customers now"
+CATALOGUE_REASON = "From the catalogue; it fills the list"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A product that may be recommended. `score` compares within one source only."""
+
+    code: int
+    score: float | None
+    source: str
+    reason: str
+
+
+def personal(ranking: RankedLists, row: int) -> Iterator[Candidate]:
+    """The customer's own ranked list."""
+    lists, scores = ranking.lists[row].tolist(), ranking.scores[row].tolist()
+    sources, bought = ranking.sources[row].tolist(), ranking.own_orders[row].tolist()
+    for code, score, source, orders in zip(lists, scores, sources, bought, strict=True):
+        if code != NO_PRODUCT:
+            yield Candidate(code, score, SOURCES[source], _personal_reason(SOURCES[source], orders))
+
+
+def _personal_reason(source: str, orders: int) -> str:
+    if orders > 0:
+        return f"Bought in {orders} of your orders" if orders > 1 else "Bought once before"
+    if source == OWN_HISTORY:
+        return "Bought before"
+    if source == ALS:
+        return "Bought by customers who buy what you buy"
+    if source == ITEM_ITEM:
+        return "Often in the same orders as what you buy"
+    return POPULAR_REASON
+
+
+def together(ranking: RankedLists, catalogue: Catalogue, codes: Sequence[int], *, source: str) -> Iterator[Candidate]:
+    """Products bought in the same orders as `codes`, by the sum of their lifts; the reason names the strongest tie."""
+    total: dict[int, float] = {}
+    strongest: dict[int, tuple[float, int]] = {}
+    for code in dict.fromkeys(codes):
+        pairs = zip(ranking.neighbours[code].tolist(), ranking.neighbour_lift[code].tolist(), strict=True)
+        for neighbour, lift in pairs:
+            if neighbour == NO_PRODUCT:
+                continue
+            total[neighbour] = total.get(neighbour, 0.0) + lift
+            if lift > strongest.get(neighbour, (float("-inf"), 0))[0]:
+                strongest[neighbour] = (lift, code)
+    for neighbour in sorted(total, key=lambda code: (-total[code], code)):
+        tie = catalogue.label(strongest[neighbour][1])
+        yield Candidate(neighbour, total[neighbour], source, f"Often in the same order as {tie}")
+
+
+def same_category(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
+    """Products of the same category, most popular first; none when the product has no category."""
+    category = catalogue.value("category", code)
+    if category is None:
+        return
+    alike = catalogue.attributes["category"] == category
+    for other in catalogue.by_popularity[alike[catalogue.by_popularity]].tolist():
+        if other != code:
+            yield Candidate(other, None, CATEGORY, f"Also in {category}")
+
+
+def popular(catalogue: Catalogue) -> Iterator[Candidate]:
+    """What all customers buy, best first."""
+    for code in catalogue.by_popularity[: catalogue.popular_count].tolist():
+        yield Candidate(code, None, POPULAR, POPULAR_REASON)
+
+
+def remaining(catalogue: Catalogue) -> Iterator[Candidate]:
+    """Every product beyond the popular ones, so that a narrow filter still finds what there is."""
+    for code in catalogue.by_popularity[catalogue.popular_count :].tolist():
+        yield Candidate(code, None, CATALOGUE, CATALOGUE_REASON)

@@ -1,7 +1,7 @@
 """Recommendations from a state: pure functions, so the server and the command line give the same answers.
 
-Each answer is a chain of candidate sources, best first: what was asked for, then plainer ones, then anything eligible. So a list
-has exactly k products whenever k eligible ones exist, and `fallback` says in words when it is plainer than asked.
+Each answer is a chain of candidate sources: what was asked for, then plainer ones, then anything eligible. So a
+list has exactly k products whenever k eligible ones exist, and `fallback` says in words when it is plainer than asked.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from serving.catalogue import Catalogue
 from serving.filters import allowed, choose
 from serving.schemas import Filters, Item, RecommendationRequest, Recommendations
 from serving.state import State
+from training.ranked_lists import SOURCES
 
 MODEL = "recommender"
 PERSONAL, CART, SESSION, TOGETHER, CATEGORY, POPULAR, NONE = (
@@ -29,11 +30,11 @@ PERSONAL, CART, SESSION, TOGETHER, CATEGORY, POPULAR, NONE = (
     "popular",
     "none",
 )
-_PERSONAL_SOURCES = frozenset(candidates.SOURCES)
+_PERSONAL_SOURCES = frozenset(SOURCES)
 
 
 def recommend(state: State, request: RecommendationRequest, *, request_id: str) -> Recommendations:
-    """Products for a customer, a cart or a visit. The cart leads, then the visit, then the customer, then what is popular."""
+    """Products for a cart, a visit or a customer: the cart leads, then the visit, the customer, what is popular."""
     if state.ranking is None or state.catalogue is None:
         return _nothing(state, request, request_id=request_id)
     ranking, catalogue = state.ranking, state.catalogue

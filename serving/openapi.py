@@ -73,8 +73,8 @@ def openapi() -> dict[str, Any]:
     about = {
         "title": "Regulars",
         "version": version("regulars"),
-        "description": "What each customer will buy next, and who is about to stop. Every answer says which strategy and "
-        "model version gave it; what is unknown gets a plainer answer, never an error.",
+        "description": "What each customer will buy next, and who is about to stop. Every answer says which "
+        "strategy and model version gave it; what is unknown gets a plainer answer, never an error.",
     }
     return {"openapi": "3.1.0", "info": about, "paths": paths, "components": {"schemas": components}}
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import features.cli
-from features.terminal import out, run
+import training.cli
+from features.errors import NotReadyError
+from features.home import Home
+from features.settings import current_settings
+from features.terminal import out, print_json, print_table, run
+
+if TYPE_CHECKING:
+    from serving.state import State
 
 app = typer.Typer(
     name="regulars",
@@ -20,13 +26,12 @@ app = typer.Typer(
     epilog="Example:  regulars ingest --source complete-journey && regulars train && regulars score && regulars serve",
 )
 app.add_typer(features.cli.app)
-if find_spec("training.cli"):
-    import training.cli
+app.add_typer(training.cli.app)
 
-    app.add_typer(training.cli.app)
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def _say_version(*, asked: bool) -> None:
+def _say_version(asked: bool) -> None:
     if asked:
         out.print(f"regulars {version('regulars')}")
         raise typer.Exit
@@ -34,15 +39,112 @@ def _say_version(*, asked: bool) -> None:
 
 @app.callback()
 def regulars(
-    *,
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version", is_eager=True, callback=lambda asked: _say_version(asked=asked), help="Say it and stop."
-        ),
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version and stop.")
     ] = False,
 ) -> None:
     """Learns from a shop's orders what each customer will buy next and who is about to stop buying."""
+
+
+@app.command(epilog="Example:  regulars recommend 1 --k 5   or   regulars recommend --cart 916122 --cart 820165")
+def recommend(
+    customer: Annotated[str | None, typer.Argument(help="The customer's id.", show_default=False)] = None,
+    k: Annotated[int, typer.Option(min=1, max=100, help="How many products.")] = 10,
+    cart: Annotated[list[str] | None, typer.Option(help="A product in the cart; may be repeated.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a customer will buy next, or what goes with a cart, as the server would answer."""
+    import uuid
+
+    import msgspec
+
+    from serving.recommend import recommend as answer
+    from serving.schemas import Filters, RecommendationRequest
+
+    request = RecommendationRequest(
+        customer_id=customer, cart=cart or [], k=k, filters=Filters(category=category) if category else Filters()
+    )
+    found = answer(_state(), request, request_id=uuid.uuid4().hex)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
+    from serving.tables import recommendation_rows
+
+    title = f"Strategy {found.strategy}, recommender version {found.model_version or 'none'}, as of {found.as_of}"
+    print_table(title, *recommendation_rows(found))
+    if found.fallback:
+        out.print(f"[yellow]note[/] {found.fallback}")
+
+
+@app.command("at-risk", epilog="Example:  regulars at-risk --limit 20 --min-probability 0.3 --csv > call-these.csv")
+def at_risk(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many customers.")] = 20,
+    min_probability: Annotated[float, typer.Option(min=0, max=1, help="Least churn probability.")] = 0.0,
+    min_value_at_risk: Annotated[float, typer.Option(min=0, help="Least value at risk.")] = 0.0,
+    stage: Annotated[str | None, typer.Option(help="new, regular or slipping.")] = None,
+    sort: Annotated[
+        str, typer.Option(help="Highest first: value_at_risk, churn_probability, spend …")
+    ] = "value_at_risk",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the list as CSV.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Active customers about to stop, those with most to lose first, with reasons."""
+    import sys
+
+    import msgspec
+
+    from serving.at_risk import as_csv as csv_of
+    from serving.at_risk import at_risk as answer
+    from serving.schemas import AtRiskQuery
+    from serving.tables import at_risk_rows
+
+    asked = {
+        "limit": limit,
+        "min_probability": min_probability,
+        "min_value_at_risk": min_value_at_risk,
+        "stage": stage,
+        "sort": sort,
+    }
+    try:
+        query = msgspec.convert(asked, AtRiskQuery)
+    except msgspec.ValidationError as error:
+        raise typer.BadParameter(str(error)) from None
+    page = answer(_state(), query)
+    if as_json:
+        print_json(msgspec.to_builtins(page))
+    elif as_csv:
+        sys.stdout.write(csv_of(page))
+    else:
+        by = page.model_version or "none"
+        title = f"{len(page.items)} of {page.total:,} customers, churn version {by}, as of {page.as_of}"
+        print_table(title, *at_risk_rows(page))
+        if page.fallback:
+            out.print(f"[yellow]note[/] {page.fallback}")
+
+
+@app.command(epilog="Example:  regulars serve --port 3000   then open http://127.0.0.1:3000/docs")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; the setting says this machine only.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+) -> None:
+    """Answer over HTTP until stopped. New scores are taken up within seconds, without a restart."""
+    from serving.server import serve as become_server
+
+    settings = current_settings()
+    become_server(host=host or settings.host, port=port or settings.port, home=settings.home)
+
+
+def _state() -> State:
+    from serving.state import load_state
+
+    settings = current_settings()
+    state = load_state(Home(settings.home))
+    if state.version is None:
+        raise NotReadyError(
+            f"Nothing is scored yet in {settings.home.resolve()}. Run:  regulars train && regulars score"
+        )
+    return state
 
 
 def main() -> None:

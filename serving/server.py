@@ -47,14 +47,15 @@ def serve(*, host: str, port: int, home: Path) -> None:
     """Become the server: this process is replaced, so signals reach it directly. Does not return."""
     if not is_free(host, port):
         raise RegularsError(
-            f"Port {port} on {host} is in use. Stop what listens there, or take another:  regulars serve --port {port + 1}"
+            f"Port {port} on {host} is in use. Stop what listens there, or take another:  "
+            f"regulars serve --port {port + 1}"
         )
     arguments = command(host=host, port=port)
     os.execve(arguments[0], arguments, environment(home))  # noqa: S606
 
 
 def environment(home: Path) -> dict[str, str]:
-    """This process's environment, with the data home made absolute."""
+    """The environment of this process, with the data home made absolute."""
     return os.environ | {"REGULARS_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "True"}
 
 

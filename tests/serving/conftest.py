@@ -1,0 +1,135 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.home import Home, write_text
+from serving.reload import Holder
+from serving.state import State, load_state
+from training.bundle import seal
+from training.customer_scores import SCHEMA
+from training.ranked_lists import RankedLists, save_ranked_lists
+
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+MODELS = {"recommender": 3, "churn": 2, "propensity": 1, "value": 1}
+
+PRODUCTS = [
+    # product_id, name, department, category, brand, price, in_stock
+    ("p0", "Apples", "fresh", "fruit", "Orchard", 2.0, None),
+    ("p1", "Bread", "bakery", "bread", "Mill", 3.0, True),
+    ("p2", "Cheese", "dairy", "cheese", "Farm", 5.5, True),
+    ("p3", "Dates", "fresh", "fruit", "Orchard", 4.0, False),
+    ("p4", "Eggs", "dairy", "eggs", "Farm", 2.5, True),
+    ("p5", None, None, None, None, None, None),
+]
+
+
+def ranked_lists() -> RankedLists:
+    names = ("product_id", "name", "department", "category", "brand", "price", "in_stock")
+    columns = dict(zip(names, map(list, zip(*PRODUCTS, strict=True)), strict=True))
+    return RankedLists(
+        customers=pa.table({"customer_id": ["ann", "bob"]}),
+        products=pa.table(columns),
+        lists=np.array([[1, 3, 2, -1], [0, 4, -1, -1]], dtype=np.int32),
+        scores=np.array([[0.9, 0.8, 0.7, 0], [0.6, 0.5, 0, 0]], dtype=np.float32),
+        sources=np.array([[0, 0, 1, 0], [2, 3, 0, 0]], dtype=np.uint8),
+        own_orders=np.array([[5, 1, 0, 0], [0, 0, 0, 0]], dtype=np.uint16),
+        popular=np.array([0, 1, 2], dtype=np.int32),
+        neighbours=np.array([[1, 2], [0, -1], [1, 0], [-1, -1], [-1, -1], [-1, -1]], dtype=np.int32),
+        neighbour_lift=np.array([[2.0, 1.5], [2.0, 0], [3.0, 1.5], [0, 0], [0, 0], [0, 0]], dtype=np.float32),
+        about={"as_of": AS_OF.isoformat()},
+    )
+
+
+def customer(customer_id: str, churn: float | None, value: float | None, *, silent: int, **other: object) -> dict:
+    return {
+        "customer_id": customer_id,
+        "last_order_at": AS_OF - timedelta(days=silent),
+        "orders": 10,
+        "spend": 100.0,
+        "days_since_last_order": silent,
+        "active": True,
+        "churn_probability": churn,
+        "purchase_probability": 0.5,
+        "expected_spend": 20.0,
+        "value_at_risk": value,
+        "stage": "regular",
+        "reasons": ["silent for 9 days, usually orders every 3"],
+    } | other
+
+
+CUSTOMERS = [
+    customer("ann", 0.2, 30.0, silent=3),
+    customer("bob", 0.9, 10.0, silent=20, stage="slipping"),
+    customer("cat", 0.5, 10.0, silent=12),
+    customer("dan", None, None, silent=90, active=False, stage="lapsed", reasons=[]),
+    customer("=eve", 0.1, 1.0, silent=1),
+]
+
+
+def write_scores(
+    home: Home,
+    version: str = "v1",
+    *,
+    customers: list[dict] | None = None,
+    ranking: RankedLists | None = None,
+    models: dict | None = None,
+) -> Path:
+    """A scoring as `regulars score` leaves it, made current."""
+    directory = home.scores / "versions" / version
+    (directory / "ranking").mkdir(parents=True)
+    rows = sorted(customers or CUSTOMERS, key=lambda row: row["customer_id"])
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), directory / "customers.parquet")
+    if ranking is None:
+        (directory / "ranking").rmdir()
+    else:
+        save_ranked_lists(ranking, directory / "ranking")
+    about = {
+        "created_at": AS_OF.isoformat(),
+        "as_of": AS_OF.isoformat(),
+        "lake_version": "lake1",
+        "horizon_days": 28,
+        "currency": "EUR",
+        "customers": len(rows),
+        "models": models or MODELS,
+        "notes": [],
+    }
+    seal(directory, kind="scores", about=about)
+    write_text(home.scores / "CURRENT", version)
+    return directory
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def scored_home(home: Home) -> Home:
+    write_scores(home, ranking=ranked_lists())
+    return home
+
+
+@pytest.fixture
+def state(scored_home: Home) -> State:
+    return load_state(scored_home)
+
+
+@pytest.fixture
+def holder(scored_home: Home) -> Holder:
+    held = Holder(scored_home)
+    assert held.refresh()
+    return held
+
+
+@pytest.fixture(name="write_scores")
+def _write_scores():
+    return write_scores
+
+
+@pytest.fixture(name="ranked_lists")
+def _ranked_lists():
+    return ranked_lists()

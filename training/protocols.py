@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from features.home import Home
 from features.lake import Lake
 from features.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MODELS = ("recommender", "churn", "propensity", "value")
 

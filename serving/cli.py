@@ -135,6 +135,16 @@ def serve(
     become_server(host=host or settings.host, port=port or settings.port, home=settings.home)
 
 
+@app.command(epilog="Example:  regulars demo --once")
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the answers instead of serving on.")] = False,
+) -> None:
+    """The whole path on the Complete Journey data: load, train, score, serve, ask. Nothing is done twice."""
+    from serving.demo import demo as run_demo
+
+    run_demo(current_settings(), once=once)
+
+
 def _state() -> State:
     from serving.state import load_state
 

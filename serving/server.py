@@ -60,8 +60,10 @@ def environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(*, host: str, port: int, home: Path, log: Path, wait_seconds: float = 60) -> Iterator[str]:
-    """The address of a server that answers; it and its children are stopped when the block ends, however it ends."""
+def running(
+    *, host: str, port: int, home: Path, log: Path, wait_seconds: float = 60
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that answers; it and its children are stopped when the block ends, however it ends."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -74,7 +76,7 @@ def running(*, host: str, port: int, home: Path, log: Path, wait_seconds: float 
         )
     try:
         _wait(process, host, port, log, seconds=wait_seconds)
-        yield f"http://{host}:{port}"
+        yield process
     finally:
         stop(process)
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from features.errors import RegularsError
@@ -38,12 +39,13 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """The result as a table; numbers are aligned right."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    # Cells and titles hold names from the shop's data, where a bracket is a bracket.
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     out.print(table)
 
 
@@ -52,6 +54,6 @@ def run(app: typer.Typer, *, name: str) -> NoReturn:
     try:
         app(prog_name=name)
     except RegularsError as error:
-        progress.print(f"[bold red]error:[/] {error}", markup=True, soft_wrap=True)
+        progress.print(f"[bold red]error:[/] {escape(str(error))}", markup=True, soft_wrap=True)
         raise SystemExit(1) from None
     raise SystemExit(0)

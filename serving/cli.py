@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 import features.cli
 import training.cli
@@ -17,8 +18,25 @@ from features.terminal import out, print_json, print_table, run
 if TYPE_CHECKING:
     from serving.state import State
 
+#: The commands in the order a shop meets them; help shows them so.
+ORDER = (
+    *("ingest", "features", "train", "evaluate", "promote", "rollback", "models", "score"),
+    *("recommend", "at-risk", "serve", "demo", "doctor"),
+)
+
+
+class InOrder(typer.core.TyperGroup):
+    """Lists commands in ORDER; any others come last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in order."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 app = typer.Typer(
     name="regulars",
+    cls=InOrder,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
@@ -143,6 +161,24 @@ def demo(
     from serving.demo import demo as run_demo
 
     run_demo(current_settings(), once=once)
+
+
+@app.command(epilog="Example:  regulars doctor --json")
+def doctor(as_json: AsJson = False) -> None:
+    """What is installed, configured, loaded, stale or broken, and what to do. Exits 1 when something is broken."""
+    from dataclasses import asdict
+
+    from serving.doctor import Status, examine
+
+    findings = examine(current_settings())
+    broken = [finding for finding in findings if finding.status is Status.BROKEN]
+    if as_json:
+        print_json({"healthy": not broken, "findings": [asdict(finding) for finding in findings]})
+    else:
+        rows = [(f.area, f.name, f.status.value, f.found, f.do) for f in findings]
+        print_table("Regulars", ("", "what", "status", "found", "what to do"), rows)
+    if broken:
+        raise typer.Exit(1)
 
 
 def _state() -> State:

@@ -47,8 +47,8 @@ def recommend(state: State, request: RecommendationRequest, *, request_id: str) 
     if request.customer_id is not None:
         row = state.ranked_rows.get(request.customer_id)
         if row is None:
-            known = request.customer_id in state.rows
-            why.append(f"customer '{request.customer_id}' {'has no list yet' if known else 'is not known'}")
+            scored = request.customer_id in state.rows
+            why.append(f"customer '{request.customer_id}' {'has no list yet' if scored else 'is not known'}")
         else:
             sources.append((PERSONAL, candidates.personal(ranking, row)))
     mask = allowed(catalogue, request.filters, never=[*request.cart, *request.session])

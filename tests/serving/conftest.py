@@ -1,10 +1,13 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from starlette.types import ASGIApp
 
 from features.home import Home, write_text
 from serving.reload import Holder
@@ -133,3 +136,29 @@ def _write_scores():
 @pytest.fixture(name="ranked_lists")
 def _ranked_lists():
     return ranked_lists()
+
+
+class Asked:
+    """Asks an application in this process, one request at a time."""
+
+    def __init__(self, app: ASGIApp, *, raising: bool = True) -> None:
+        self.app, self.raising = app, raising
+
+    def request(self, method: str, path: str, **what: object) -> httpx.Response:
+        return asyncio.run(self._request(method, path, **what))
+
+    async def _request(self, method: str, path: str, **what: object) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=self.raising)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", follow_redirects=True) as client:
+            return await client.request(method, path, **what)
+
+    def get(self, path: str, **what: object) -> httpx.Response:
+        return self.request("GET", path, **what)
+
+    def post(self, path: str, **what: object) -> httpx.Response:
+        return self.request("POST", path, **what)
+
+
+@pytest.fixture
+def asked():
+    return Asked

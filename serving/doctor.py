@@ -135,7 +135,7 @@ def _scored(home: Home) -> Iterator[Finding]:
     if state.version is None:
         raise NotReadyError("Nothing was scored yet.")
     stale = []
-    if state.about["lake_version"] != _lake_version(home):
+    if _lake_version(home) not in (None, state.about["lake_version"]):
         stale.append("the lake has changed since")
     stale += [f"{model} has another champion now" for model in _changed(home, state.models)]
     found = f"{len(state.rows):,} customers as of {state.as_of}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from serving.catalogue import Catalogue
 from training.ranked_lists import NO_PRODUCT, SOURCES, RankedLists
 
@@ -69,19 +72,21 @@ def same_category(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
     category = catalogue.value("category", code)
     if category is None:
         return
-    alike = catalogue.attributes["category"] == category
+    alike = catalogue.has("category", category)
     for other in catalogue.by_popularity[alike[catalogue.by_popularity]].tolist():
         if other != code:
             yield Candidate(other, None, CATEGORY, f"Also in {category}")
 
 
-def popular(catalogue: Catalogue) -> Iterator[Candidate]:
-    """What all customers buy, best first."""
-    for code in catalogue.by_popularity[: catalogue.popular_count].tolist():
+def popular(catalogue: Catalogue, mask: NDArray[np.bool_]) -> Iterator[Candidate]:
+    """What all customers buy and `mask` allows, best first."""
+    codes = catalogue.by_popularity[: catalogue.popular_count]
+    for code in codes[mask[codes]].tolist():
         yield Candidate(code, None, POPULAR, POPULAR_REASON)
 
 
-def remaining(catalogue: Catalogue) -> Iterator[Candidate]:
-    """Every product beyond the popular ones, so that a narrow filter still finds what there is."""
-    for code in catalogue.by_popularity[catalogue.popular_count :].tolist():
+def remaining(catalogue: Catalogue, mask: NDArray[np.bool_]) -> Iterator[Candidate]:
+    """Every product beyond the popular ones that `mask` allows, so that a narrow filter still finds what there is."""
+    codes = catalogue.by_popularity[catalogue.popular_count :]
+    for code in codes[mask[codes]].tolist():
         yield Candidate(code, None, CATALOGUE, CATALOGUE_REASON)

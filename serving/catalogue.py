@@ -11,6 +11,16 @@ from numpy.typing import NDArray
 
 #: The columns a request may filter by equality.
 FILTERED = ("department", "category", "brand")
+NO_VALUE = -1
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One text column as codes, so that a filter compares integers; NO_VALUE where a product has none."""
+
+    values: Sequence[str]
+    codes: Mapping[str, int]
+    of_product: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,7 @@ class Catalogue:
     names: Sequence[str | None]
     prices: Sequence[float | None]
     in_stock: NDArray[np.bool_]
-    attributes: Mapping[str, NDArray[np.object_]]  # of FILTERED
+    attributes: Mapping[str, Attribute]  # of FILTERED
     by_popularity: NDArray[np.int32]  # every product: the popular ones, best first, then the rest
     popular_count: int  # how many of `by_popularity` were measured as popular
 
@@ -32,8 +42,17 @@ class Catalogue:
 
     def value(self, attribute: str, code: int) -> str | None:
         """The department, category or brand of a product."""
-        found: str | None = self.attributes[attribute][code]
-        return found
+        column = self.attributes[attribute]
+        position = int(column.of_product[code])
+        return None if position == NO_VALUE else column.values[position]
+
+    def has(self, attribute: str, value: str) -> NDArray[np.bool_]:
+        """(products,) whether each product's department, category or brand is `value`."""
+        column = self.attributes[attribute]
+        position = column.codes.get(value)
+        if position is None:
+            return np.zeros(len(self.ids), dtype=bool)
+        return np.asarray(column.of_product == position)
 
 
 def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
@@ -47,7 +66,14 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
         names=products["name"].to_pylist(),
         prices=products["price"].to_pylist(),
         in_stock=np.array([flag is not False for flag in products["in_stock"].to_pylist()], dtype=bool),
-        attributes={name: np.array(products[name].to_pylist(), dtype=object) for name in FILTERED},
+        attributes={name: _attribute(products[name]) for name in FILTERED},
         by_popularity=np.concatenate([first, rest]),
         popular_count=len(first),
     )
+
+
+def _attribute(column: pa.ChunkedArray) -> Attribute:
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    positions = encoded.indices.fill_null(NO_VALUE).to_numpy(zero_copy_only=False).astype(np.int32)
+    return Attribute(values=values, codes={value: code for code, value in enumerate(values)}, of_product=positions)

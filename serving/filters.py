@@ -19,7 +19,7 @@ def allowed(catalogue: Catalogue, filters: Filters, *, never: Iterable[str] = ()
     for attribute in FILTERED:
         wanted = getattr(filters, attribute)
         if wanted is not None:
-            mask &= catalogue.attributes[attribute] == wanted
+            mask &= catalogue.has(attribute, wanted)
     for product in (*filters.exclude, *never):
         code = catalogue.codes.get(product)
         if code is not None:

@@ -109,7 +109,7 @@ def _fill(
     catalogue: Catalogue, sources: Sequence[tuple[str, Iterable[Candidate]]], *, mask: NDArray[np.bool_], k: int
 ) -> tuple[list[Candidate], str]:
     """The chosen candidates, and the strategy that the first of them came by."""
-    fillers = (candidates.popular(catalogue), candidates.remaining(catalogue))
+    fillers = (candidates.popular(catalogue, mask), candidates.remaining(catalogue, mask))
     chosen = choose(chain(*(found for _, found in sources), *fillers), mask, k=k)
     names = [strategy for strategy, _ in sources]
     if not chosen:

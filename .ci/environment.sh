@@ -23,7 +23,8 @@ fi
 say "Making $VENV (about a minute the first time)"
 # --without-pip: Debian splits ensurepip into python3-venv, and pip can install into another environment.
 "$PYTHON" -m venv --without-pip "$VENV"
-grep -A1000 '^uv==' requirements.lock | awk 'NR>1 && /==/ {exit} {print}' > "$VENV/uv.lock"
+# One awk that reads to the end: a reader that stops early kills its writer with SIGPIPE, which pipefail reports.
+awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements.lock > "$VENV/uv.lock"
 "$PYTHON" -m pip --python "$VENV/bin/python" install -q --no-deps --require-hashes -r "$VENV/uv.lock"
 # uv is fast; pip knows the mirrors this machine may be set up for. Either gives the locked versions.
 "$VENV/bin/uv" pip sync -q --python "$VENV/bin/python" --require-hashes requirements.lock 2>"$VENV/uv.log" ||

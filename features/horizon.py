@@ -94,8 +94,8 @@ def order_gaps(lake: Lake, backend: Any) -> tuple[NDArray[np.float64], datetime,
     lines = f"read_parquet('{lake.file('order_lines')}')"
     gaps = backend.raw_sql(
         f"""
-        WITH orders AS (SELECT customer_id, order_id, min(ordered_at) AS at FROM {lines} GROUP BY ALL)
-        SELECT epoch(at - lag(at) OVER (PARTITION BY customer_id ORDER BY at)) / 86400 AS gap FROM orders
+        WITH orders AS (SELECT customer_id, order_id, min(ordered_at) AS moment FROM {lines} GROUP BY ALL)
+        SELECT epoch(moment - lag(moment) OVER (PARTITION BY customer_id ORDER BY moment)) / 86400 AS gap FROM orders
         QUALIFY gap IS NOT NULL
         """
     ).to_arrow_table()["gap"]

@@ -27,7 +27,7 @@ def profiles(context: Context, as_of: datetime, *, horizon_days: int) -> pd.Data
     """One row per customer with a purchase before `as_of`, sorted by customer_id.
 
     last_order_at and orders count purchases; spend is net of returns, and usual_spend is what a horizon brought in
-    over the last LONG_HORIZONS of them (fewer for a customer who is newer); both are empty where the shop has no amounts.
+    over the last LONG_HORIZONS of them (fewer for a newer customer); both are empty where the shop has no amounts.
     """
     naive = as_of.astimezone(UTC).replace(tzinfo=None)
     horizon = timedelta(days=horizon_days)
@@ -46,7 +46,7 @@ def profiles(context: Context, as_of: datetime, *, horizon_days: int) -> pd.Data
     found: pd.DataFrame = facts.left_join(money, C.CUSTOMER_ID).order_by(C.CUSTOMER_ID).execute()
     silent = naive - found["last_order_at"]
     tenure = naive - found["first_order_at"]
-    horizons = (tenure / pd.Timedelta(horizon)).clip(lower=1, upper=LONG_HORIZONS)
+    horizons = (tenure.dt.total_seconds() / horizon.total_seconds()).clip(lower=1, upper=LONG_HORIZONS)
     has_amounts = found["spend"].notna()
     return pd.DataFrame(
         {

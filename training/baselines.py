@@ -1,0 +1,57 @@
+"""Recommenders a shop would use without us: what a customer bought most, what everybody bought most, and both."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.matrix import Purchases
+from training.candidates.history import own_history
+from training.candidates.pairs import top_lists
+
+
+def personal_top_frequency(history: Purchases, customers: NDArray[np.int32], depth: int) -> NDArray[np.int32]:
+    """(customers, depth) what each bought in most of their orders; of equals, what the shop sells more of.
+
+    Shorter than `depth` (padded with -1) for a customer who bought fewer products. P-TopFreq of the next-basket
+    papers (Hu et al. 2020).
+    """
+    keys, own = own_history(history, customers, np.zeros(len(customers)), gap_days=1.0)
+    sold = np.bincount(history.products, minlength=history.n_products)
+    scores = own["orders"] + sold[keys % history.n_products] / (sold.max(initial=0) + 1.0)
+    lists, _ = top_lists(keys, scores, n_rows=len(customers), n_products=history.n_products, depth=depth)
+    return lists
+
+
+def global_top_frequency(history: Purchases, n_rows: int, depth: int) -> NDArray[np.int32]:
+    """(n_rows, depth) what the whole shop bought most, the same for everybody. G-TopFreq of the papers."""
+    sold = np.bincount(history.products, minlength=history.n_products)
+    best = np.argsort(-sold, kind="stable")[:depth].astype(np.int32)
+    return np.broadcast_to(fill(np.empty((1, 0), dtype=np.int32), best, depth), (n_rows, depth))
+
+
+def fill(lists: NDArray[np.int32], best: NDArray[np.int32], depth: int) -> NDArray[np.int32]:
+    """(rows, depth) lists with empty places at their end taken by products of `best` not listed yet, in its order."""
+    lists = lists[:, :depth]
+    result = np.full((len(lists), depth), -1, dtype=np.int32)
+    result[:, : lists.shape[1]] = lists
+    short = np.flatnonzero((result < 0).any(axis=1))
+    candidates = best[: 2 * depth]
+    if len(candidates) == 0:
+        return result
+    for start in range(0, len(short), 20_000):
+        rows = short[start : start + 20_000]
+        part = result[rows]
+        new = ~(candidates[None, :, None] == part[:, None, :]).any(axis=2)
+        place = (part >= 0).sum(axis=1)[:, None] + np.cumsum(new, axis=1) - 1
+        row, column = np.nonzero(new & (place < depth))
+        part[row, place[row, column]] = candidates[column]
+        result[rows] = part
+    return result
+
+
+def group_and_personal_top_frequency(history: Purchases, customers: NDArray[np.int32], depth: int) -> NDArray[np.int32]:
+    """Personal top-frequency with empty places taken by what everybody buys. GP-TopFreq of the papers."""
+    sold = np.bincount(history.products, minlength=history.n_products)
+    best = np.argsort(-sold, kind="stable").astype(np.int32)
+    return fill(personal_top_frequency(history, customers, depth), best, depth)

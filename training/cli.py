@@ -1,0 +1,213 @@
+"""The commands of this package: train, evaluate, promote, rollback, models, score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from features.errors import DataError
+from features.home import Home
+from features.lake import read_lake
+from features.settings import current_settings
+from features.terminal import out, print_json, print_table
+from training.protocols import MODELS, Context
+
+if TYPE_CHECKING:
+    from training.promotion_log import Promotion
+    from training.versions import ModelVersion
+
+app = typer.Typer(no_args_is_help=True)
+if find_spec("training.cli_evaluate"):
+    from training.cli_evaluate import evaluate
+
+    app.command(epilog="Example:  regulars evaluate recommender --split last-order --json")(evaluate)
+
+
+class Model(StrEnum):
+    """The models a command may name; those of protocols.MODELS, in their order."""
+
+    RECOMMENDER = "recommender"
+    CHURN = "churn"
+    PROPENSITY = "propensity"
+    VALUE = "value"
+
+
+ModelArgument = Annotated[Model, typer.Argument(help="Which model.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command(epilog="Example:  regulars train churn value")
+def train(
+    models: Annotated[
+        list[Model] | None, typer.Argument(help="Which models; all when none is named.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train on the lake as it is, compare with the champions on the same back-test, and promote what is not worse."""
+    from training.run import NOT_TRAINED
+    from training.run import train as train_models
+
+    wanted = [model.value for model in models or Model]
+    outcomes = train_models(_context(), wanted, at=datetime.now(UTC))
+    if as_json:
+        print_json([{**asdict(o), "version": asdict(o.version) if o.version else None} for o in outcomes])
+    else:
+        print_table(
+            "Training",
+            ("model", "outcome", "version", "alias", "measured", "why"),
+            [
+                (
+                    o.model,
+                    o.status,
+                    o.version.version if o.version else "",
+                    ", ".join(o.version.aliases) if o.version else "",
+                    _measured(o.version) if o.version else "",
+                    o.why,
+                )
+                for o in outcomes
+            ],
+        )
+        _print_notes([o.version for o in outcomes if o.version is not None])
+    if all(o.status == NOT_TRAINED for o in outcomes):
+        raise DataError("No model could be trained: " + "; ".join(f"{o.model}: {o.why}" for o in outcomes))
+
+
+@app.command(epilog="Example:  regulars promote churn --version 3 --why 'checked by hand'")
+def promote(
+    model: ModelArgument,
+    version: Annotated[int | None, typer.Option(help="Which version; the challenger when none is named.")] = None,
+    why: Annotated[str, typer.Option(help="Kept in the promotion log.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Promote although it is worse; needs --why.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version champion, unless it is worse than the champion on the same back-test."""
+    from training.promotions import promote as promote_version
+    from training.tracking import open_registry
+
+    if force and not why:
+        raise typer.BadParameter("say why you force it, for the promotion log", param_hint="--why")
+    settings = current_settings()
+    registry = open_registry(Home(settings.home))
+    row = promote_version(registry, model.value, version, who=settings.who, at=datetime.now(UTC), why=why, force=force)
+    _print_change(row, as_json=as_json)
+
+
+@app.command(epilog="Example:  regulars rollback churn --why 'the list names people who just ordered'")
+def rollback(
+    model: ModelArgument,
+    why: Annotated[str, typer.Option(help="Kept in the promotion log.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Make the version before the champion champion again."""
+    from training.promotions import rollback as roll_back
+    from training.tracking import open_registry
+
+    settings = current_settings()
+    registry = open_registry(Home(settings.home))
+    row = roll_back(registry, model.value, who=settings.who, at=datetime.now(UTC), why=why)
+    _print_change(row, as_json=as_json)
+
+
+@app.command(epilog="Example:  regulars models churn --log")
+def models(
+    model: Annotated[Model | None, typer.Argument(help="Which model; all when none is named.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="Show the promotion log instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the versions in the registry, or who promoted what, when and why."""
+    from training.promotions import history
+    from training.tracking import open_registry
+
+    home = Home(current_settings().home)
+    if log:
+        rows = history(home, model.value if model else None)
+        if as_json:
+            print_json([asdict(row) for row in rows])
+            return
+        print_table(
+            "Promotion log",
+            ("when", "who", "model", "what", "from", "to", "why"),
+            [(f"{r.at:%Y-%m-%d %H:%M}", r.who, r.model, r.action, r.from_version, r.to_version, r.why) for r in rows],
+        )
+        return
+    registry = open_registry(home)
+    versions = [v for name in ([model.value] if model else MODELS) for v in registry.versions(name)]
+    if as_json:
+        print_json([asdict(version) for version in versions])
+        return
+    if not versions:
+        out.print("No model is trained yet. Train:  regulars train")
+        return
+    print_table(
+        "Models",
+        ("model", "version", "alias", "trained", "measured", "tested as of", "lake"),
+        [
+            (
+                v.model,
+                v.version,
+                ", ".join(v.aliases),
+                f"{v.created:%Y-%m-%d %H:%M}",
+                _measured(v),
+                f"{v.test_as_of:%Y-%m-%d}",
+                v.data_hash,
+            )
+            for v in versions
+        ],
+    )
+    _print_notes([v for v in versions if v.aliases])
+
+
+@app.command(epilog="Example:  regulars score --json")
+def score(as_json: AsJson = False) -> None:
+    """Score every customer with the champions, as of midnight after the last order, for the server to read."""
+    from training.score import score as score_everybody
+
+    report = score_everybody(_context(), at=datetime.now(UTC))
+    if as_json:
+        print_json(asdict(report))
+        return
+    what = "Scored" if report.scored else "Nothing changed: scored already are"
+    out.print(f"{what} {report.customers:,} customers as of {report.as_of:%Y-%m-%d} (scores {report.version}).")
+    print_table(
+        "Champions used",
+        ("model", "version"),
+        [(name, "none" if number is None else str(number)) for name, number in report.models.items()],
+    )
+    for note in report.notes:
+        out.print(f"[yellow]note[/] {note}")
+
+
+def _context() -> Context:
+    settings = current_settings()
+    home = Home(settings.home)
+    return Context(settings=settings, home=home, lake=read_lake(home))
+
+
+def _measured(version: ModelVersion) -> str:
+    metric = version.gate.metric
+    value, low, high = (version.metrics.get(f"{metric}{end}") for end in ("", "_low", "_high"))
+    if value is None:
+        return ""
+    interval = f" [{low:.4g}, {high:.4g}]" if low is not None and high is not None else ""
+    return f"{metric} {value:.4g}{interval}"
+
+
+def _print_notes(versions: Sequence[ModelVersion]) -> None:
+    for version in versions:
+        for note in version.notes:
+            out.print(f"[yellow]note[/] {version.model} version {version.version}: {note}")
+
+
+def _print_change(row: Promotion, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(row))
+        return
+    before = "no champion" if row.from_version is None else f"version {row.from_version}"
+    out.print(f"{row.model}: {row.action} version {row.to_version} ({before} before). {row.why}")
+    out.print("What is served changes with the next scoring:  regulars score")

@@ -16,7 +16,7 @@ MIN_ORDERS = 4
 
 @dataclass(frozen=True)
 class Split:
-    """One question put to a recommender: these customers, with this history, will buy what next?
+    """One question put to a recommender: what will these customers, with this history, buy next.
 
     `customers` (n,) codes, `truth` aligned with them, `moment` (n,) the day the question is asked, in days since 1970.
     """

@@ -65,12 +65,12 @@ class Home:
         return self.root / "scores"
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, name: str, *, wait_seconds: float = 0) -> Iterator[None]:
         """One writer at a time per `name`; the system frees it when its process dies, however it dies."""
         self.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.root / f"{name}.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=wait_seconds)
         except Timeout:
             raise RegularsError(
                 f"Another '{name}' is running on {self.root.resolve()}. Wait for it to end, or stop it, then try again."

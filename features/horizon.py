@@ -67,8 +67,7 @@ def plan_cutoffs(first: datetime, last: datetime, horizon_days: int, *, most: in
 
     Raises DataError when less than four horizons of data are there.
     """
-    midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-    start, end = first.replace(**midnight), last.replace(**midnight)
+    start, end = (moment.replace(hour=0, minute=0, second=0, microsecond=0) for moment in (first, last))
     horizon = timedelta(days=horizon_days)
     if end - start < MIN_HORIZONS * horizon:
         raise DataError(

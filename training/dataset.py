@@ -1,0 +1,73 @@
+"""Data sets for learning and scoring: features as of moments from the feature store, and the labels that followed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from features.engine import connect
+from features.errors import DataError
+from features.horizon import shop_rhythm
+from features.labels import ACTIVE, LABELS, customer_labels
+from features.schema import C
+from features.snapshot import naive_utc
+from features.store.feast_store import open_store, point_in_time, register
+from features.store.snapshots import build_snapshots
+from training.protocols import Context
+
+LOCK = "features"
+#: Another process may be building the same features; it takes seconds a moment.
+WAIT_SECONDS = 1800
+KEYS = (C.CUSTOMER_ID, C.AS_OF, ACTIVE, *LABELS)
+
+
+def horizon_of(context: Context) -> int:
+    """Days a prediction looks ahead, from the settings or the shop's own gaps."""
+    horizon, _ = shop_rhythm(context.lake, connect(context.settings), context.settings)
+    return horizon.days
+
+
+def feature_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns of a data set that are features."""
+    return [str(name) for name in frame.columns if name not in KEYS]
+
+
+def features_as_of(context: Context, as_of: datetime, horizon_days: int) -> pd.DataFrame:
+    """One row per customer with a purchase before `as_of`, sorted by customer_id: customer_id, active, features."""
+    # No label is read: the table of those known at as_of is cut there.
+    known = _known(context, as_of, horizon_days)[[C.CUSTOMER_ID, C.AS_OF, ACTIVE]]
+    return _with_features(context, known, [as_of]).drop(columns=C.AS_OF)
+
+
+def examples(context: Context, moments: Sequence[datetime], horizon_days: int) -> pd.DataFrame:
+    """One row per moment and customer with a purchase before it: customer_id, as_of, active, features, labels.
+
+    Labels: stopped, bought (whether there was no purchase, or any, in [as_of, as_of + horizon)) and spend in it. Sorted
+    by as_of and customer_id. Raises DataError for a moment whose horizon has not passed yet.
+    """
+    last = datetime.fromisoformat(context.lake.manifest["last_order_at"])
+    for moment in moments:
+        if naive_utc(moment) + timedelta(days=horizon_days) > last:
+            raise DataError(
+                f"What customers did in the {horizon_days} days after {moment:%Y-%m-%d} is not known yet: the last "
+                f"order is of {last:%Y-%m-%d}. Choose an earlier moment."
+            )
+    asked = pd.concat([_known(context, moment, horizon_days) for moment in sorted(moments)], ignore_index=True)
+    return _with_features(context, asked, moments)
+
+
+def _known(context: Context, moment: datetime, horizon_days: int) -> pd.DataFrame:
+    tables = context.lake.tables(connect(context.settings))
+    labels = customer_labels(tables, moment, horizon_days=horizon_days)
+    found: pd.DataFrame = labels.order_by(C.CUSTOMER_ID).to_pandas()
+    return found.astype({C.AS_OF: "datetime64[us]"})
+
+
+def _with_features(context: Context, asked: pd.DataFrame, moments: Sequence[datetime]) -> pd.DataFrame:
+    with context.home.lock(LOCK, wait_seconds=WAIT_SECONDS):
+        snapshots, _ = build_snapshots(context.home, context.lake, connect(context.settings), moments)
+        store = open_store(context.home)
+        register(store, snapshots)
+        return point_in_time(store, asked)

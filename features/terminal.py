@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from features.errors import RegularsError
 
@@ -33,20 +36,50 @@ def step(title: str) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """The result as JSON on stdout, nothing else beside it."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """The result as JSON on stdout, nothing else beside it. A number that is not known is null: JSON has no NaN."""
+    text = json.dumps(_without_nan(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """The result as a table; numbers are aligned right."""
+    """The result as a table; numbers are aligned right, and cells that are Text keep their style."""
     # Cells and titles hold names from the shop's data, where a bracket is a bracket.
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
     for index, name in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        numeric = bool(rows) and all(_is_numeric(row[index]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else escape(_shown(cell)) for cell in row))
+    out.print()
     out.print(table)
+
+
+def _shown(cell: object) -> str:
+    if cell is None:
+        return ""
+    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+
+
+def _is_numeric(cell: object) -> bool:
+    return cell.justify == "right" if isinstance(cell, Text) else isinstance(cell, int | float)
 
 
 def run(app: typer.Typer, *, name: str) -> NoReturn:

@@ -5,41 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from features.errors import DataError
 from features.home import Home
-from features.lake import read_lake
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table
-from training.protocols import MODELS, Context
+from training.cli_arguments import AsJson, Model, ModelArgument, current_context
+from training.cli_evaluate import evaluate
+from training.protocols import MODELS
 
 if TYPE_CHECKING:
     from training.promotion_log import Promotion
     from training.versions import ModelVersion
 
 app = typer.Typer(no_args_is_help=True)
-if find_spec("training.cli_evaluate"):
-    from training.cli_evaluate import evaluate
-
-    app.command(epilog="Example:  regulars evaluate recommender --split last-order --json")(evaluate)
-
-
-class Model(StrEnum):
-    """The models a command may name; those of protocols.MODELS, in their order."""
-
-    RECOMMENDER = "recommender"
-    CHURN = "churn"
-    PROPENSITY = "propensity"
-    VALUE = "value"
-
-
-ModelArgument = Annotated[Model, typer.Argument(help="Which model.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+app.command(epilog="Example:  regulars evaluate recommender --split last-order --json")(evaluate)
 
 
 @app.command(epilog="Example:  regulars train churn value")
@@ -54,7 +37,7 @@ def train(
     from training.run import train as train_models
 
     wanted = [model.value for model in models or Model]
-    outcomes = train_models(_context(), wanted, at=datetime.now(UTC))
+    outcomes = train_models(current_context(), wanted, at=datetime.now(UTC))
     if as_json:
         print_json([{**asdict(o), "version": asdict(o.version) if o.version else None} for o in outcomes])
     else:
@@ -168,7 +151,7 @@ def score(as_json: AsJson = False) -> None:
     """Score every customer with the champions, as of midnight after the last order, for the server to read."""
     from training.score import score as score_everybody
 
-    report = score_everybody(_context(), at=datetime.now(UTC))
+    report = score_everybody(current_context(), at=datetime.now(UTC))
     if as_json:
         print_json(asdict(report))
         return
@@ -181,12 +164,6 @@ def score(as_json: AsJson = False) -> None:
     )
     for note in report.notes:
         out.print(f"[yellow]note[/] {note}")
-
-
-def _context() -> Context:
-    settings = current_settings()
-    home = Home(settings.home)
-    return Context(settings=settings, home=home, lake=read_lake(home))
 
 
 def _measured(version: ModelVersion) -> str:

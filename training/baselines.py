@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
-from training.candidates.history import own_history
 from training.candidates.pairs import top_lists
+from training.pair_table import CandidateSources
+from training.splits import Split
 
 
 def personal_top_frequency(history: Purchases, customers: NDArray[np.int32], depth: int) -> NDArray[np.int32]:
@@ -16,9 +17,13 @@ def personal_top_frequency(history: Purchases, customers: NDArray[np.int32], dep
     Shorter than `depth` (padded with -1) for a customer who bought fewer products. P-TopFreq of the next-basket
     papers (Hu et al. 2020).
     """
-    keys, own = own_history(history, customers, np.zeros(len(customers)), gap_days=1.0)
+    row_of = np.full(history.n_customers, -1, dtype=np.int64)
+    row_of[customers] = np.arange(len(customers))
+    line_row = np.repeat(row_of[history.order_customer], history.order_sizes)
+    asked = line_row >= 0
+    keys, times = np.unique(line_row[asked] * history.n_products + history.products[asked], return_counts=True)
     sold = np.bincount(history.products, minlength=history.n_products)
-    scores = own["orders"] + sold[keys % history.n_products] / (sold.max(initial=0) + 1.0)
+    scores = times + sold[keys % history.n_products] / (sold.max(initial=0) + 1.0)
     lists, _ = top_lists(keys, scores, n_rows=len(customers), n_products=history.n_products, depth=depth)
     return lists
 
@@ -55,3 +60,20 @@ def group_and_personal_top_frequency(history: Purchases, customers: NDArray[np.i
     sold = np.bincount(history.products, minlength=history.n_products)
     best = np.argsort(-sold, kind="stable").astype(np.int32)
     return fill(personal_top_frequency(history, customers, depth), best, depth)
+
+
+def baselines(question: Split, sources: CandidateSources, depth: int) -> dict[str, NDArray[np.int32]]:
+    """Lists of every baseline by name, each (customers, depth); `sources` must be fitted on the question's history."""
+    history, customers = question.history, question.customers
+    n_products, n_rows = history.n_products, len(customers)
+    near = sources.item_item_.scored(sources.recent_[customers])
+    nearest, _ = top_lists(near.keys, near.scores, n_rows=n_rows, n_products=n_products, depth=depth)
+    keys = sources.als_.candidates(customers, depth)
+    factors, _ = top_lists(keys, sources.als_.score(customers, keys), n_rows=n_rows, n_products=n_products, depth=depth)
+    return {
+        "personal_top_frequency": personal_top_frequency(history, customers, depth),
+        "global_top_frequency": np.asarray(global_top_frequency(history, n_rows, depth)),
+        "gp_top_frequency": group_and_personal_top_frequency(history, customers, depth),
+        "als": factors,
+        "item_item": nearest,
+    }

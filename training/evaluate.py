@@ -18,14 +18,13 @@ from features.engine import connect
 from features.errors import ConfigError, DataError
 from features.horizon import shop_rhythm
 from features.matrix import Purchases, day_number, read_purchases
-from training.baselines import global_top_frequency, group_and_personal_top_frequency, personal_top_frequency
-from training.candidates.pairs import top_lists
+from training.baselines import baselines
 from training.metrics_ranking import KS, ranking_metrics
 from training.pair_table import CandidateSources
 from training.protocols import Context, Evaluation
 from training.ranked_lists import SOURCES
-from training.recommender import Recommended, RecommenderConfig, learn_ranker, recommend
 from training.splits import Split, cutoff_split, last_order_split
+from training.two_stage import Recommended, RecommenderConfig, learn_ranker, recommend
 
 SPLITS = ("cutoff", "last-order")
 
@@ -111,7 +110,7 @@ def evaluate_recommender(
     sources = CandidateSources(config.candidates).fit(question.history)
     depth = max(ks)
     ours = recommend(sources, ranker, question.customers, question.moment, depth=depth)
-    lists = {"regulars": ours.lists, **_baselines(question, sources, depth)}
+    lists = {"regulars": ours.lists, **baselines(question, sources, depth)}
     repeat = question.repeat_truth()
     catalogue = len(np.unique(question.history.products))
     results = {
@@ -135,22 +134,6 @@ def evaluate_recommender(
         data |= {"as_of": str(day), "horizon_days": horizon_days}
     evaluation = Evaluation("recommender", question.name, data, results, round(time.perf_counter() - started, 2))
     return BackTest(evaluation, question, ours)
-
-
-def _baselines(question: Split, sources: CandidateSources, depth: int) -> dict[str, NDArray[np.int32]]:
-    history, customers = question.history, question.customers
-    n_products, n_rows = history.n_products, len(customers)
-    near = sources.item_item_.scored(sources.recent_[customers])
-    nearest, _ = top_lists(near.keys, near.scores, n_rows=n_rows, n_products=n_products, depth=depth)
-    keys = sources.als_.candidates(customers, depth)
-    factors, _ = top_lists(keys, sources.als_.score(customers, keys), n_rows=n_rows, n_products=n_products, depth=depth)
-    return {
-        "personal_top_frequency": personal_top_frequency(history, customers, depth),
-        "global_top_frequency": np.asarray(global_top_frequency(history, n_rows, depth)),
-        "gp_top_frequency": group_and_personal_top_frequency(history, customers, depth),
-        "als": factors,
-        "item_item": nearest,
-    }
 
 
 def write_predictions(path: Path, question: Split, ours: Recommended) -> None:

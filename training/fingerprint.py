@@ -31,7 +31,7 @@ NEUTRAL = frozenset(
             "quarantine",
         ),
         *("tracking", "recommender_model", "promotions", "versions", "gates", "fingerprint", "run", "score", "stages"),
-        *("complete_journey", "files", "ranked_lists", "plots"),
+        *("complete_journey", "files", "ranked_lists", "plots", "plots_ranking"),
     }
 )
 

@@ -58,14 +58,14 @@ def hits(lists: NDArray[np.int32], truth: Truth, n_products: int) -> NDArray[np.
 
 
 def per_customer(hit: NDArray[np.bool_], truth_sizes: NDArray[np.int64], k: int) -> dict[str, NDArray[np.float64]]:
-    """Each metric at k for each customer with a truth: recall, precision, phr, mrr, ndcg, ndcg_full.
+    """Each metric at k for each customer: recall, precision, phr, mrr, ndcg, ndcg_full; NaN without a truth.
 
     `ndcg` divides by the best gain k places can give, over min(k, truth) products; `ndcg_full` by that of the whole
-    truth (Järvelin and Kekäläinen 2002, binary gain, log2 discount). `phr` is the share of customers with any hit,
-    called hit rate elsewhere.
+    truth (Järvelin and Kekäläinen 2002, binary gain, log2 discount). `phr` is 1 for a customer with any hit, whose
+    mean is called hit rate elsewhere.
     """
     counted = truth_sizes > 0
-    hit, size = hit[counted], truth_sizes[counted]
+    size = np.maximum(truth_sizes, 1)
     top = np.zeros((len(hit), k), dtype=bool)
     top[:, : min(k, hit.shape[1])] = hit[:, :k]
     found = top.sum(axis=1)
@@ -74,7 +74,7 @@ def per_customer(hit: NDArray[np.bool_], truth_sizes: NDArray[np.int64], k: int)
     ideal = np.concatenate(([0.0], np.cumsum(discount)))
     gain = top @ discount[:k]
     first = np.where(found > 0, top.argmax(axis=1) + 1.0, np.inf)
-    return {
+    values = {
         "recall": found / size,
         "precision": found / k,
         "phr": (found > 0).astype(float),
@@ -82,6 +82,39 @@ def per_customer(hit: NDArray[np.bool_], truth_sizes: NDArray[np.int64], k: int)
         "ndcg": gain / ideal[np.minimum(k, size)],
         "ndcg_full": gain / ideal[size],
     }
+    return {name: np.where(counted, value, np.nan) for name, value in values.items()}
+
+
+def customer_metrics(
+    lists: NDArray[np.int32], truth: Truth, *, repeat: NDArray[np.bool_], n_products: int, ks: Sequence[int] = KS
+) -> dict[str, NDArray[np.float64]]:
+    """Every metric at every k for each customer, as `recall@10` and so on; NaN where it is not defined.
+
+    `repeat` (truth entries,) says which truths the customer had bought before; `repeat_recall@k` and
+    `explore_recall@k` count only those and only the others, for customers that have any.
+    """
+    hit = hits(lists, truth, n_products)
+    parts = {"repeat": truth.keep(repeat), "explore": truth.keep(~repeat)}
+    part_hits = {name: hits(lists, part, n_products) for name, part in parts.items()}
+    result: dict[str, NDArray[np.float64]] = {}
+    for k in ks:
+        for name, values in per_customer(hit, truth.sizes, k).items():
+            result[f"{name}@{k}"] = values
+        for name, part in parts.items():
+            result[f"{name}_recall@{k}"] = per_customer(part_hits[name], part.sizes, k)["recall"]
+    return result
+
+
+def mean(values: NDArray[np.float64]) -> float:
+    """The mean of what is defined; 0 where nothing is."""
+    defined = ~np.isnan(values)
+    return float(values[defined].mean()) if defined.any() else 0.0
+
+
+def coverage(lists: NDArray[np.int32], k: int, catalogue: int) -> float:
+    """The share of `catalogue` (number of products known at the time) on any list of length k."""
+    shown = np.unique(lists[:, :k])
+    return float((shown >= 0).sum() / max(catalogue, 1))
 
 
 def ranking_metrics(
@@ -93,22 +126,25 @@ def ranking_metrics(
     catalogue: int,
     ks: Sequence[int] = KS,
 ) -> dict[str, float]:
-    """Every metric at every k, averaged over customers, as `recall@10` and so on.
+    """Means over customers of `customer_metrics`, and `coverage@k`."""
+    values = customer_metrics(lists, truth, repeat=repeat, n_products=n_products, ks=ks)
+    result = {name: mean(value) for name, value in values.items()}
+    return result | {f"coverage@{k}": coverage(lists, k, catalogue) for k in ks}
 
-    `repeat` (truth entries,) says which truths the customer had bought before; `repeat_recall@k` and
-    `explore_recall@k` count only those and only the others, over customers that have any. `coverage@k` is the share
-    of `catalogue` (products known at the time) on any list.
+
+def bootstrap_interval(
+    values: NDArray[np.float64], rng: np.random.Generator, *, replicates: int = 500, level: float = 0.95
+) -> NDArray[np.float64]:
+    """(metrics, 2) ends of percentile intervals of the means of `values` (customers, metrics), NaN where undefined.
+
+    Customers are drawn with replacement (Efron 1979): they are independent, the products of one customer are not.
     """
-    hit = hits(lists, truth, n_products)
-    parts = {"repeat": truth.keep(repeat), "explore": truth.keep(~repeat)}
-    part_hits = {name: hits(lists, part, n_products) for name, part in parts.items()}
-    result: dict[str, float] = {}
-    for k in ks:
-        for name, values in per_customer(hit, truth.sizes, k).items():
-            result[f"{name}@{k}"] = float(values.mean()) if len(values) else 0.0
-        for name, part in parts.items():
-            recall = per_customer(part_hits[name], part.sizes, k)["recall"]
-            result[f"{name}_recall@{k}"] = float(recall.mean()) if len(recall) else 0.0
-        shown = np.unique(lists[:, :k])
-        result[f"coverage@{k}"] = float((shown >= 0).sum() / max(catalogue, 1))
-    return result
+    defined = ~np.isnan(values)
+    filled = np.where(defined, values, 0.0)
+    n = len(values)
+    means = np.empty((replicates, values.shape[1]))
+    for replicate in range(replicates):
+        drawn = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+        means[replicate] = (drawn @ filled) / np.maximum(drawn @ defined, 1.0)
+    tail = (1 - level) / 2
+    return np.quantile(means, [tail, 1 - tail], axis=0).T

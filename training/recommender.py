@@ -1,100 +1,236 @@
-"""The recommender: candidates from several sources, ranked by what past customers of the same kind went on to buy."""
+"""Training the recommender: its back-test, its bundle and everybody's ranked lists.
+
+The ranker is learned from moments before the test cut-off and stays as it was measured: it is not fitted again on the
+test period. What it ranks is: the candidate sources behind the served lists are fitted on every order up to the end,
+so the lists know the latest purchases while the registered figures belong to the very ranker that is served.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from features.matrix import Purchases
-from training.baselines import fill
-from training.candidates.pairs import top_lists
-from training.pair_table import POPULAR, CandidateConfig, CandidateSources, PairTable
-from training.ranking import Ranker, RankerConfig, RankingTask
-from training.ranking_tasks import TaskConfig, past_moments
-from training.splits import Split
+from features.engine import connect
+from features.errors import DataError
+from features.horizon import shop_rhythm
+from features.matrix import Purchases, day_number, read_purchases
+from training.baselines import baselines
+from training.bundle import read_manifest, seal
+from training.everyone import rank_all
+from training.metrics_ranking import KS, bootstrap_interval, coverage, customer_metrics, mean, per_customer
+from training.metrics_ranking import hits as hits_of
+from training.pair_table import CandidateConfig, CandidateSources
+from training.plots_ranking import OURS, plot_recall
+from training.profiles import last_moment
+from training.protocols import Context, Gate, Metric, Trained
+from training.ranked_lists import NO_PRODUCT, RankedLists, load_ranked_lists, save_ranked_lists
+from training.ranking import Ranker
+from training.splits import Split, cutoff_split
+from training.two_stage import RecommenderConfig, learn_ranker, recommend
 
-BATCH = 2_000
+MODEL = "recommender"
+#: Not model.txt, by which the registry knows a bundle that is nothing but a booster.
+RANKER = "ranker.txt"
+CONFIG = "config.json"
+RANKING = "ranking"
+GATE = "ndcg@10"
+#: Metrics that say whether a baseline was beaten.
+COMPARED = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
+PICTURE_DEPTH = 40
+EXAMPLE_CUSTOMERS, EXAMPLE_K = 3, 5
 
 
 @dataclass(frozen=True)
-class RecommenderConfig:
-    """Settings of both stages; defaults adapt to the shop."""
+class _BackTest:
+    """The question, sources fitted on what may be seen of it, and how lists answer it."""
 
-    candidates: CandidateConfig = field(default_factory=CandidateConfig)
-    ranker: RankerConfig = field(default_factory=RankerConfig)
-    tasks: TaskConfig = field(default_factory=TaskConfig)
+    question: Split
+    sources: CandidateSources
+    seed: int
 
-    def on(self, *, threads: int, seed: int) -> RecommenderConfig:
-        """The same with this many threads and this seed."""
-        return RecommenderConfig(
-            replace(self.candidates, threads=threads, seed=seed),
-            replace(self.ranker, threads=threads, seed=seed),
-            replace(self.tasks, seed=seed),
+    def lists(self, ranker: Ranker) -> NDArray[np.int32]:
+        """(customers, PICTURE_DEPTH) what the ranker recommends."""
+        found = recommend(
+            self.sources, ranker, self.question.customers, self.question.moment, depth=max(PICTURE_DEPTH, *KS)
         )
+        return found.lists
+
+    def metrics(self, lists: NDArray[np.int32]) -> list[Metric]:
+        """Every metric at every k, with 95 % intervals over customers."""
+        question = self.question
+        n_products = question.history.n_products
+        values = customer_metrics(lists, question.truth, repeat=question.repeat_truth(), n_products=n_products)
+        table = np.column_stack(list(values.values()))
+        ends = bootstrap_interval(table, np.random.default_rng(self.seed))
+        found = [
+            Metric(name, mean(value), float(low), float(high))
+            for (name, value), (low, high) in zip(values.items(), ends, strict=True)
+        ]
+        sold = len(np.unique(question.history.products))
+        return found + [Metric(f"coverage@{k}", coverage(lists, k, sold)) for k in KS]
+
+    def recall_by_k(self, lists: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(depth,) recall of the first 1, 2, … products."""
+        hit = hits_of(lists, self.question.truth, self.question.history.n_products)
+        sizes = self.question.truth.sizes
+        return np.array([mean(per_customer(hit, sizes, k)["recall"]) for k in range(1, lists.shape[1] + 1)])
 
 
-@dataclass(frozen=True)
-class Recommended:
-    """(customers, depth) products, best first, padded with -1; score, source code and own orders of each place."""
+def train_recommender(context: Context, into: Path, *, config: RecommenderConfig | None = None) -> Trained:
+    """A sealed bundle in `into`/bundle and its back-test on the test cut-off of the shop.
 
-    lists: NDArray[np.int32]
-    scores: NDArray[np.float32]
-    sources: NDArray[np.uint8]
-    own_orders: NDArray[np.uint16]
+    Raises DataError when the history is too short, or holds nothing that could have been foreseen.
+    """
+    settings = context.settings
+    backend = connect(settings)
+    horizon, cutoffs = shop_rhythm(context.lake, backend, settings)
+    purchases = read_purchases(context.lake, backend)
+    config = (config or RecommenderConfig()).on(threads=settings.threads, seed=settings.seed)
+    question = cutoff_split(purchases, as_of_day=day_number(cutoffs.test), horizon_days=horizon.days)
+    ranker = learn_ranker(question, config, horizon_days=horizon.days)
+    test = _BackTest(question, CandidateSources(config.candidates).fit(question.history), settings.seed)
+
+    lists = {OURS: test.lists(ranker)}
+    lists |= baselines(question, test.sources, lists[OURS].shape[1])
+    metrics = {name: test.metrics(listed) for name, listed in lists.items()}
+    picture = into / "recall_by_k.png"
+    plot_recall(
+        {name: test.recall_by_k(listed) for name, listed in lists.items()},
+        picture,
+        title=f"Products bought in the {horizon.days} days after {cutoffs.test:%Y-%m-%d}",
+    )
+
+    bundle = into / "bundle"
+    bundle.mkdir()
+    ranked = _write_bundle(
+        bundle, context, purchases, ranker, config, learned_before=cutoffs.test, horizon_days=horizon.days
+    )
+    ours = metrics.pop(OURS)
+    example = ranked.customers["customer_id"].to_pylist()[:EXAMPLE_CUSTOMERS]
+
+    def rescore(other: Path) -> Sequence[Metric]:
+        about = read_manifest(other, kind=MODEL)
+        learned_before = datetime.fromisoformat(about["learned_before"])
+        if learned_before > cutoffs.test:
+            raise DataError(
+                f"its ranker learned from orders up to {learned_before:%Y-%m-%d}, so it has seen the answers of the "
+                f"back-test that starts on {cutoffs.test:%Y-%m-%d}"
+            )
+        candidates = replace(_read_config(other), threads=settings.threads)
+        same = candidates == config.candidates
+        sources = test.sources if same else CandidateSources(candidates).fit(question.history)
+        return test.metrics(_BackTest(question, sources, settings.seed).lists(Ranker.load(other / RANKER)))
+
+    return Trained(
+        model=MODEL,
+        bundle=bundle,
+        params=_params(config, ranker),
+        metrics=ours,
+        peers=metrics,
+        gate=Gate(GATE),
+        pictures=[picture],
+        input_example=pd.DataFrame({"customer_id": example}),
+        output_example=_long(ranked, len(example)),
+        test_as_of=cutoffs.test.replace(tzinfo=UTC),
+        horizon_days=horizon.days,
+        rescore=rescore,
+        notes=_not_beaten(ours, metrics),
+    )
 
 
-def learn_ranker(split: Split, config: RecommenderConfig, *, horizon_days: float) -> Ranker:
-    """A ranker learned from moments before the split's; it sees nothing the split hides."""
+def rank_everyone(context: Context, bundle: Path) -> RankedLists:
+    """Ranked lists of everybody who ever bought, as of the lake's end, by the bundle's ranker.
 
-    def tasks() -> Iterator[RankingTask]:
-        for moment in past_moments(split, config.tasks, horizon_days=horizon_days):
-            sources = CandidateSources(config.candidates).fit(moment.history)
-            yield RankingTask(sources.table(moment.customers, moment.moment), moment.truth)
+    The lists kept in the bundle when the lake is the one it was trained on; else sources are fitted on the lake as it
+    is. Raises DataError when the ranker's features are not those of this code.
+    """
+    about = read_manifest(bundle, kind=MODEL)
+    if about["lake"] == context.lake.version:
+        return load_ranked_lists(bundle / RANKING)
+    settings = context.settings
+    purchases = read_purchases(context.lake, connect(settings))
+    config = RecommenderConfig(candidates=_read_config(bundle)).on(threads=settings.threads, seed=settings.seed)
+    sources = CandidateSources(config.candidates).fit(purchases)
+    as_of = last_moment(context)
+    return rank_all(
+        context, purchases, sources, Ranker.load(bundle / RANKER), as_of=as_of, about={"as_of": as_of.isoformat()}
+    )
 
-    return Ranker(config.ranker).fit(list(tasks()))
 
-
-def _batches(
-    sources: CandidateSources, customers: NDArray[np.int32], moment: NDArray[np.float64]
-) -> Iterator[tuple[slice, PairTable]]:
-    for start in range(0, len(customers), BATCH):
-        part = slice(start, start + BATCH)
-        yield part, sources.table(customers[part], moment[part])
-
-
-def recommend(
-    sources: CandidateSources,
+def _write_bundle(
+    bundle: Path,
+    context: Context,
+    purchases: Purchases,
     ranker: Ranker,
-    customers: NDArray[np.int32],
-    moment: NDArray[np.float64],
+    config: RecommenderConfig,
     *,
-    depth: int,
-) -> Recommended:
-    """Ranked lists of exactly `depth` products each while the shop has as many, in the order of `customers`."""
-    history: Purchases = sources.history_
-    depth = min(depth, history.n_products)
-    shape = (len(customers), depth)
-    lists = np.full(shape, -1, dtype=np.int32)
-    scores = np.full(shape, np.nan, dtype=np.float32)
-    codes = np.full(shape, POPULAR, dtype=np.uint8)
-    own = np.zeros(shape, dtype=np.uint16)
-    for part, table in _batches(sources, customers, moment):
-        predicted = ranker.score(table)
-        ranked, position = top_lists(
-            table.keys, predicted, n_rows=table.n_rows, n_products=table.n_products, depth=depth
-        )
-        found = position >= 0
-        taken = position[found]
-        lists[part] = ranked
-        for target, values in ((scores, predicted), (codes, table.sources), (own, table.own_orders)):
-            view = target[part]
-            view[found] = values[taken]
-    lists = fill(lists, sources.popularity_.best_first, depth)
-    # A place filled from the popular list ranks behind everything the ranker scored.
-    unscored = np.isnan(scores)
-    worst = np.where(unscored, np.inf, scores).min(axis=1, initial=0.0, keepdims=True)
-    below = worst - np.cumsum(unscored, axis=1)
-    return Recommended(lists, np.where(unscored, below, scores).astype(np.float32), codes, own)
+    learned_before: datetime,
+    horizon_days: int,
+) -> RankedLists:
+    as_of = last_moment(context)
+    sources = CandidateSources(config.candidates).fit(purchases)
+    ranked = rank_all(context, purchases, sources, ranker, as_of=as_of, about={"as_of": as_of.isoformat()})
+    (bundle / RANKING).mkdir()
+    save_ranked_lists(ranked, bundle / RANKING)
+    ranker.save(bundle / RANKER)
+    (bundle / CONFIG).write_text(json.dumps(asdict(config), indent=2, sort_keys=True), encoding="utf-8")
+    about = {
+        "lake": context.lake.version,
+        "as_of": as_of.isoformat(),
+        "learned_before": learned_before.isoformat(),
+        "horizon_days": horizon_days,
+    }
+    seal(bundle, kind=MODEL, about=about)
+    return ranked
+
+
+def _read_config(bundle: Path) -> CandidateConfig:
+    """The candidate settings of a bundle. Raises DataError when they are not those of this code."""
+    written = json.loads((bundle / CONFIG).read_text(encoding="utf-8"))["candidates"]
+    try:
+        return CandidateConfig(**written)
+    except TypeError as error:
+        raise DataError(
+            f"{bundle / CONFIG}: settings of another release ({error}). Train the recommender again."
+        ) from None
+
+
+def _params(config: RecommenderConfig, ranker: Ranker) -> dict[str, str | float | int | bool]:
+    parts: Mapping[str, Mapping[str, Any]] = asdict(config)
+    flat = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    return flat | {"rounds": ranker.rounds_, "features": len(ranker.names_)}
+
+
+def _long(ranked: RankedLists, n_customers: int) -> pd.DataFrame:
+    """What the logged model answers for the first customers: customer_id, rank from 1, product_id, score."""
+    lists, scores = ranked.lists[:n_customers, :EXAMPLE_K], ranked.scores[:n_customers, :EXAMPLE_K]
+    rows, places = np.nonzero(lists != NO_PRODUCT)
+    customers = ranked.customers["customer_id"].to_pylist()
+    products = ranked.products["product_id"].to_pylist()
+    return pd.DataFrame(
+        {
+            "customer_id": [customers[row] for row in rows],
+            "rank": places + 1,
+            "product_id": [products[code] for code in lists[rows, places]],
+            "score": scores[rows, places].astype(np.float64),
+        }
+    )
+
+
+def _not_beaten(ours: Sequence[Metric], peers: Mapping[str, Sequence[Metric]]) -> list[str]:
+    """A sentence for every baseline that did as well or better on one of COMPARED."""
+    values = {metric.name: metric.value for metric in ours}
+    return [
+        f"{name} was not beaten on {metric.name}: {values[metric.name]:.4f}, it has {metric.value:.4f}"
+        for name, metrics in peers.items()
+        for metric in metrics
+        if metric.name in COMPARED and values[metric.name] <= metric.value
+    ]

@@ -67,6 +67,8 @@ def own_history(
     for decay in ORDER_DECAYS:
         own[f"decay_{decay}"] = np.add.reduceat(decay**back, first)
     age = moment[line_key // n_products] - day
+    if age.min() < 0:
+        raise ValueError("own_history was given orders later than the moment they are asked about: that is leakage")
     for half_life in HALF_LIVES:
         own[f"half_life_{half_life:g}"] = np.add.reduceat(0.5 ** (age / (half_life * gap_days)), first)
     last_back, first_back = back[end - 1], back[first]

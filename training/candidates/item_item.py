@@ -8,6 +8,16 @@ from scipy import sparse
 from training.candidates.pairs import Scored
 
 
+def weighted_by_rarity(weights: sparse.csr_matrix) -> sparse.csr_matrix:
+    """(customers, products) TF-IDF: a customer of few products says more of each; every product has length 1."""
+    distinct = np.diff(weights.indptr)
+    # The floor keeps a customer who bought the whole catalogue from erasing what they bought.
+    rarity = np.maximum(np.log(weights.shape[1]) - np.log1p(distinct), 0.05)
+    values = np.sqrt(weights.data) * np.repeat(rarity, distinct)
+    length = np.sqrt(np.bincount(weights.indices, weights=values**2, minlength=weights.shape[1]))
+    return sparse.csr_matrix((values / length[weights.indices], weights.indices, weights.indptr), shape=weights.shape)
+
+
 class ItemItemCandidates:
     """Products bought by the buyers of what a customer buys (TF-IDF weighted cosine, nearest `neighbours` of each)."""
 
@@ -16,11 +26,11 @@ class ItemItemCandidates:
         self.threads = threads
 
     def fit(self, weights: sparse.csr_matrix) -> ItemItemCandidates:
-        """Similarity of products over the customers who bought them."""
-        from implicit.nearest_neighbours import TFIDFRecommender
+        """Similarity of products over the customers who bought them; `weights` (customers, products) above 0."""
+        from implicit.nearest_neighbours import ItemItemRecommender
 
-        model = TFIDFRecommender(K=self.neighbours, num_threads=self.threads)
-        model.fit(weights, show_progress=False)
+        model = ItemItemRecommender(K=self.neighbours, num_threads=self.threads)
+        model.fit(weighted_by_rarity(weights), show_progress=False)
         self.similarity_: sparse.csr_matrix = model.similarity.tocsr()
         return self
 

@@ -1,0 +1,100 @@
+"""Two stages: candidates from several sources, ranked by what past customers of the same kind went on to buy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.matrix import Purchases
+from training.baselines import fill
+from training.candidates.pairs import top_lists
+from training.pair_table import POPULAR, CandidateConfig, CandidateSources, PairTable
+from training.ranking import Ranker, RankerConfig, RankingTask
+from training.ranking_tasks import TaskConfig, past_moments
+from training.splits import Split
+
+BATCH = 2_000
+
+
+@dataclass(frozen=True)
+class RecommenderConfig:
+    """Settings of both stages; defaults adapt to the shop."""
+
+    candidates: CandidateConfig = field(default_factory=CandidateConfig)
+    ranker: RankerConfig = field(default_factory=RankerConfig)
+    tasks: TaskConfig = field(default_factory=TaskConfig)
+
+    def on(self, *, threads: int, seed: int) -> RecommenderConfig:
+        """The same with this many threads and this seed."""
+        return RecommenderConfig(
+            replace(self.candidates, threads=threads, seed=seed),
+            replace(self.ranker, threads=threads, seed=seed),
+            replace(self.tasks, seed=seed),
+        )
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """(customers, depth) products, best first, padded with -1; score, source code and own orders of each place."""
+
+    lists: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    sources: NDArray[np.uint8]
+    own_orders: NDArray[np.uint16]
+
+
+def learn_ranker(split: Split, config: RecommenderConfig, *, horizon_days: float) -> Ranker:
+    """A ranker learned from moments before the split's; it sees nothing the split hides."""
+
+    def tasks() -> Iterator[RankingTask]:
+        for moment in past_moments(split, config.tasks, horizon_days=horizon_days):
+            sources = CandidateSources(config.candidates).fit(moment.history)
+            yield RankingTask(sources.table(moment.customers, moment.moment), moment.truth)
+
+    return Ranker(config.ranker).fit(list(tasks()))
+
+
+def _batches(
+    sources: CandidateSources, customers: NDArray[np.int32], moment: NDArray[np.float64]
+) -> Iterator[tuple[slice, PairTable]]:
+    for start in range(0, len(customers), BATCH):
+        part = slice(start, start + BATCH)
+        yield part, sources.table(customers[part], moment[part])
+
+
+def recommend(
+    sources: CandidateSources,
+    ranker: Ranker,
+    customers: NDArray[np.int32],
+    moment: NDArray[np.float64],
+    *,
+    depth: int,
+) -> Recommended:
+    """Ranked lists of exactly `depth` products each while the shop has as many, in the order of `customers`."""
+    history: Purchases = sources.history_
+    depth = min(depth, history.n_products)
+    shape = (len(customers), depth)
+    lists = np.full(shape, -1, dtype=np.int32)
+    scores = np.full(shape, np.nan, dtype=np.float32)
+    codes = np.full(shape, POPULAR, dtype=np.uint8)
+    own = np.zeros(shape, dtype=np.uint16)
+    for part, table in _batches(sources, customers, moment):
+        predicted = ranker.score(table)
+        ranked, position = top_lists(
+            table.keys, predicted, n_rows=table.n_rows, n_products=table.n_products, depth=depth
+        )
+        found = position >= 0
+        taken = position[found]
+        lists[part] = ranked
+        for target, values in ((scores, predicted), (codes, table.sources), (own, table.own_orders)):
+            view = target[part]
+            view[found] = values[taken]
+    lists = fill(lists, sources.popularity_.best_first, depth)
+    # A place filled from the popular list ranks behind everything the ranker scored.
+    unscored = np.isnan(scores)
+    worst = np.where(unscored, np.inf, scores).min(axis=1, initial=0.0, keepdims=True)
+    below = worst - np.cumsum(unscored, axis=1)
+    return Recommended(lists, np.where(unscored, below, scores).astype(np.float32), codes, own)

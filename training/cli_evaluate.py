@@ -192,7 +192,7 @@ def result_rows(results: Mapping[str, Mapping[str, float]], names: Sequence[str]
         for name in names:
             value = results[model].get(name, math.nan)
             is_best = best[name] is not None and value == best[name]
-            text = "" if math.isnan(value) else f"{_number(value)}{'*' if is_best else ' '}"
+            text = "" if math.isnan(value) else f"{'*' if is_best else ''}{_number(value)}"
             row.append(Text(text, style=f"{style} green" if is_best else style, justify="right"))
         rows.append(row)
     return rows

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.small_shop import loaded
+from training.protocols import Context
+
+
+@pytest.fixture(scope="session")
+def small_shop(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    """A made-up shop in the lake, nothing trained. Shared by all tests: read it, or copy its home before writing."""
+    return loaded(tmp_path_factory.mktemp("small-shop"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+import features  # noqa: F401  first: it settles thread pools, which numpy reads when it loads
 from tests.small_shop import loaded
 from training.protocols import Context
 

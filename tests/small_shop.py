@@ -58,7 +58,14 @@ def write_files(folder: Path, *, customers: int = 160, products: int = 40, seed:
             for product in rng.choice(products, size=rng.integers(1, 5), replace=False, p=taste / taste.sum()):
                 pieces = int(rng.integers(1, 4))
                 lines.append(
-                    (f"{customer}-{visit}", f"m{customer}", f"a{product}", f"{at:%d/%m/%Y %H:%M}", pieces, price[product])
+                    (
+                        f"{customer}-{visit}",
+                        f"m{customer}",
+                        f"a{product}",
+                        f"{at:%d/%m/%Y %H:%M}",
+                        pieces,
+                        price[product],
+                    )
                 )
             day, visit = day + rng.gamma(9, gap / 9), visit + 1
     folder.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,17 @@ def measured(evaluate: Command, small_shop: Context, tmp_path: Path) -> dict:
     """A back-test of three named customers' last orders, and what was predicted for them."""
     named, written = tmp_path / "named.csv", tmp_path / "predicted.csv"
     named.write_text("customer_id\nm1\nm2\nm4\n")
-    options = ["--split", "last-order", "--customers", str(named), "--predictions", str(written), "--k", "3,5", "--json"]
+    options = [
+        "--split",
+        "last-order",
+        "--customers",
+        str(named),
+        "--predictions",
+        str(written),
+        "--k",
+        "3,5",
+        "--json",
+    ]
     result = evaluate("recommender", *options, home=small_shop.home.root)
     assert result.exit_code == 0, result.output
     return {"answer": json.loads(result.stdout), "predicted": pd.read_csv(written)}

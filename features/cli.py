@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+import features.cli_features
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table, step
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(features.cli_features.app, name="features")
 
 
 @app.command(epilog="Example:  regulars ingest --source files --mapping shop.toml")

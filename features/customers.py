@@ -316,26 +316,31 @@ def _ratio(more: str, less: str) -> Callable[[Any, Snapshot], Any]:
     return lambda made, _: (made[more] + 1.0) / (made[less] - made[more] + 1.0)
 
 
+def _in_gaps(days: Any, gap: Any) -> Any:
+    """Days in gaps of at least one day; null without a gap (GREATEST would skip the null)."""
+    return days / ibis.cases((gap < 1.0, 1.0), else_=gap)
+
+
 def _change() -> list[Feature]:
     return [
         Feature(
             "silence_to_gap_mean",
             FEATURES,
-            lambda made, _: made.days_since_last_order / ibis.greatest(made.gap_mean_days, 1.0),
+            lambda made, _: _in_gaps(made.days_since_last_order, made.gap_mean_days),
             "Time since the last order, in the customer's mean gaps.",
             "gaps",
         ),
         Feature(
             "silence_to_gap_recent",
             FEATURES,
-            lambda made, _: made.days_since_last_order / ibis.greatest(made.gap_recent_days, 1.0),
+            lambda made, _: _in_gaps(made.days_since_last_order, made.gap_recent_days),
             "Time since the last order, in the mean of the customer's last five gaps.",
             "gaps",
         ),
         Feature(
             "silence_to_gap_longest",
             FEATURES,
-            lambda made, _: made.days_since_last_order / ibis.greatest(made.gap_longest_days, 1.0),
+            lambda made, _: _in_gaps(made.days_since_last_order, made.gap_longest_days),
             "Time since the last order, in the customer's longest gaps.",
             "gaps",
         ),

@@ -88,6 +88,11 @@ def plan_cutoffs(first: datetime, last: datetime, horizon_days: int, *, most: in
     return Cutoffs(start, end, test, validation, before(validation), before(test))
 
 
+def midnight_after(moment: datetime) -> datetime:
+    """The first midnight after a moment, by which everything up to it is known."""
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
 def order_gaps(lake: Lake, backend: Any) -> tuple[NDArray[np.float64], datetime, datetime]:
     """Days between consecutive orders of the same customer, and the first and last order of the shop."""
     lines = f"read_parquet('{lake.file('order_lines')}')"

@@ -14,12 +14,9 @@ from features.labels import ACTIVE, LABELS, customer_labels
 from features.schema import C
 from features.snapshot import naive_utc
 from features.store.feast_store import open_store, point_in_time, register
-from features.store.snapshots import build_snapshots
+from features.store.snapshots import LOCK, WAIT_SECONDS, build_snapshots
 from training.protocols import Context
 
-LOCK = "features"
-#: Another process may be building the same features; it takes seconds a moment.
-WAIT_SECONDS = 1800
 KEYS = (C.CUSTOMER_ID, C.AS_OF, ACTIVE, *LABELS)
 
 

@@ -25,6 +25,9 @@ from features.schema import C
 from features.snapshot import naive_utc, take_snapshot
 
 CUSTOMERS = "customers"
+LOCK = "features"
+#: Another process may be building the same features; it takes seconds a moment.
+WAIT_SECONDS = 1800
 CATALOGUE = "catalogue.json"
 #: Folders kept, the newest first: a lake version before may still be read.
 KEPT = 3

@@ -17,7 +17,6 @@ env: $(READY) ## make the environment in .venv
 
 $(READY): requirements.lock pyproject.toml .ci/environment.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash .ci/environment.sh
-	@touch $@
 
 demo: $(READY) ## from real orders to a served answer (DEMO_ONCE=1 stops after the answers)
 	@$(BIN)/regulars demo $(if $(DEMO_ONCE),--once,)

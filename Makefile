@@ -31,9 +31,8 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
-test: lint types imports ## lint, types, import rules and the whole test suite
-	$(BIN)/coverage erase
-	$(BIN)/pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+test: $(READY) ## lint, types, import rules and the whole test suite (PYTEST_ARGS="..." for a part)
+	@BIN="$(BIN)" PYTHON="$(PYTHON)" AGAIN="$(AGAIN)" bash .ci/test.sh $(PYTEST_ARGS)
 
 lock: $(READY) ## resolve the locked versions anew (names, versions and hashes; no addresses)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

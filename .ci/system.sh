@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what .ci/system-packages lists and this machine lacks: `system.sh run` or `system.sh test`. Where it may not
-# (no root, no apt), it says with which command to install it, and fails if the product cannot run without.
+# (no root, no apt), it says with which command to install it, and fails if the product cannot run without. Prints what
+# is missing still.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/steps.sh
@@ -39,3 +40,4 @@ fi
 say "Install what is missing, then run make again:  sudo apt-get install ${missing[*]}"
 if [ ${#required[@]} -gt 0 ]; then exit 1; fi
 say "Without it, the tests that need it are reported as not run."
+printf '%s\n' "${missing[@]}"

@@ -6,6 +6,8 @@ import features  # noqa: F401  first: it settles thread pools, which numpy reads
 from tests.small_shop import loaded
 from training.protocols import Context
 
+pytest_plugins = ["tests.not_run"]
+
 
 @pytest.fixture(scope="session")
 def small_shop(tmp_path_factory: pytest.TempPathFactory) -> Context:

@@ -1,4 +1,4 @@
-"""Features of every customer as of a moment: the definitions as one Ibis expression, grouped by what they read."""
+"""Features of an entity as of a moment: the definitions as one Ibis expression, grouped by what they read."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 
 import ibis
 
-from features.customers import CUSTOMER_FEATURES, department_features
-from features.definitions import Feature, available
+from features.customers import CUSTOMER_FEATURES, department_features, slug
+from features.definitions import CUSTOMER, PRODUCT, Entity, Feature, available
+from features.products import CUSTOMER_CATEGORY_FEATURES, CUSTOMER_PRODUCT_FEATURES, PRODUCT_FEATURES
 from features.schema import PRODUCTS, C
 from features.snapshot import Relation, Snapshot
 
 #: So many departments (those with the most products in the catalogue) have a share of the category mix each.
 DEPARTMENTS = 8
-#: Customer attributes are text; their columns are the attribute's name behind this.
+#: What the shop says of a customer or product is text; its column is the attribute's name behind this.
 ATTRIBUTE = "attribute_"
+BUILT_IN = (*CUSTOMER_FEATURES, *PRODUCT_FEATURES, *CUSTOMER_PRODUCT_FEATURES, *CUSTOMER_CATEGORY_FEATURES)
 
 
-def features_of(snapshot: Snapshot) -> list[Feature]:
-    """Every customer feature that the shop's data allow, those computed from others last."""
-    features = [*CUSTOMER_FEATURES, *department_features(departments_of(snapshot))]
+def features_of(snapshot: Snapshot, entity: Entity = CUSTOMER, *, own: Sequence[Feature] = ()) -> list[Feature]:
+    """Every feature of the entity that the shop's data allow; `own` are those of the shop's own file."""
+    mix = department_features(departments_of(snapshot)) if entity is CUSTOMER else []
+    features = [feature for feature in (*BUILT_IN, *mix, *own) if feature.entity is entity]
     return available(features, snapshot)
 
 
@@ -36,39 +39,59 @@ def departments_of(snapshot: Snapshot) -> list[str]:
     return names
 
 
-def customer_features(snapshot: Snapshot, features: Sequence[Feature]) -> Any:
-    """One row per customer with a purchase before `as_of`: customer_id, features (float64), attributes (text).
+def entity_features(snapshot: Snapshot, entity: Entity, features: Sequence[Feature]) -> Any:
+    """One row per entity known before `as_of`: its keys, features (float64), attributes (text). Not yet computed.
 
-    An Ibis table, not yet computed. Customers whose only lines are returns are absent.
+    Customers whose only lines are returns are absent. A relation that holds only some of the keys (the orders of the
+    customer of a customer and product) is joined by those.
     """
-    table = snapshot.customers
+    base = snapshot.relation(entity.of)
+    if entity.of is Relation.ORDERS:
+        base = base.filter(base.bought)
+    at_grain = entity.keys != (C.CUSTOMER_ID,) and entity is not PRODUCT
+    if at_grain:
+        ours = [feature for feature in features if feature.relation is entity.of]
+        table = base.select(*entity.keys, **_values(ours, base, snapshot))
+    else:
+        table = base.select(*entity.keys).distinct()
     for relation in Relation:
         ours = [feature for feature in features if feature.relation is relation]
-        if not ours or relation is Relation.FEATURES:
+        if not ours or relation is Relation.FEATURES or (at_grain and relation is entity.of):
             continue
         rows = snapshot.relation(relation)
-        values = {feature.name: feature.expression(rows, snapshot).cast("float64") for feature in ours}
-        made = rows.group_by(C.CUSTOMER_ID).aggregate(**values)
-        table = table.left_join(made, C.CUSTOMER_ID).drop(f"{C.CUSTOMER_ID}_right")
+        keys = [key for key in entity.keys if key in rows.columns]
+        made = rows.group_by(keys).aggregate(**_values(ours, rows, snapshot))
+        table = _joined(table, made, keys)
     defaults = {f.name: f.default for f in features if f.default is not None and f.relation is not Relation.FEATURES}
-    table = table.mutate(**{name: table[name].fill_null(default) for name, default in defaults.items()})
+    if defaults:
+        table = table.mutate(**{name: table[name].fill_null(default) for name, default in defaults.items()})
+    table = _with_attributes(table, snapshot, entity)
     derived = [feature for feature in features if feature.relation is Relation.FEATURES]
-    table = table.mutate(**{f.name: f.expression(table, snapshot).cast("float64") for f in derived})
-    attributes = snapshot.attributes()
-    if attributes is not None:
-        named = {f"{ATTRIBUTE}{slugged}": name for name, slugged in attribute_names(attributes).items()}
-        described = attributes.rename(named)
-        table = table.left_join(described, C.CUSTOMER_ID).drop(f"{C.CUSTOMER_ID}_right")
-    return table
+    return table.mutate(**_values(derived, table, snapshot)) if derived else table
 
 
-def attribute_names(attributes: Any) -> dict[str, str]:
-    """The attributes' names as the customers table has them, and as feature columns do."""
-    from features.customers import slug
-
-    return {name: slug(name) for name in attributes.columns if name != C.CUSTOMER_ID}
+def _values(features: Sequence[Feature], rows: Any, snapshot: Snapshot) -> dict[str, Any]:
+    return {feature.name: feature.expression(rows, snapshot).cast("float64") for feature in features}
 
 
-def row_of(table: Any, as_of: Any) -> Any:
-    """The table with the moment it is as of, first column after customer_id."""
-    return table.mutate(**{C.AS_OF: ibis.literal(as_of)}).relocate(C.AS_OF, after=C.CUSTOMER_ID)
+def _joined(table: Any, other: Any, keys: Sequence[str]) -> Any:
+    return table.left_join(other, list(keys)).drop(*(f"{key}_right" for key in keys))
+
+
+def _with_attributes(table: Any, snapshot: Snapshot, entity: Entity) -> Any:
+    described = {CUSTOMER: snapshot.attributes, PRODUCT: snapshot.descriptions}.get(entity)
+    attributes = described() if described is not None else None
+    if attributes is None:
+        return table
+    named = {f"{ATTRIBUTE}{short}": name for name, short in attribute_names(attributes, entity).items()}
+    return _joined(table, attributes.rename(named), entity.keys)
+
+
+def attribute_names(attributes: Any, entity: Entity) -> dict[str, str]:
+    """The attributes' names as their table has them, and as feature columns do."""
+    return {name: slug(name) for name in attributes.columns if name not in entity.keys}
+
+
+def row_of(table: Any, entity: Entity, as_of: Any) -> Any:
+    """The table with the moment it is as of, after the keys."""
+    return table.mutate(**{C.AS_OF: ibis.literal(as_of)}).relocate(C.AS_OF, after=entity.keys[-1])

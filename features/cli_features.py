@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,13 +14,13 @@ from features.settings import current_settings
 from features.terminal import out, print_json, print_table, step
 
 if TYPE_CHECKING:
-    from features.definitions import Feature
+    from features.definitions import Entity, Feature
     from features.lake import Lake
     from features.snapshot import Snapshot
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Features of customers as of any moment: what there are, what they mean, computed and checked.",
+    help="Features as of any moment: what there are, what they mean, computed and checked.",
     epilog="Example:  regulars features list   or   regulars features check --as-of 2017-10-01",
 )
 
@@ -31,27 +32,39 @@ AsOf = Annotated[
 ]
 
 
-@app.command("list", epilog="Example:  regulars features list --json")
-def list_features(as_json: AsJson = False) -> None:
+class EntityName(StrEnum):
+    """The entities a command may name; those of definitions.ENTITIES."""
+
+    CUSTOMER = "customer"
+    PRODUCT = "product"
+    CUSTOMER_PRODUCT = "customer_product"
+    CUSTOMER_CATEGORY = "customer_category"
+
+
+Of = Annotated[EntityName, typer.Option("--entity", help="What the features are of.")]
+
+
+@app.command("list", epilog="Example:  regulars features list --entity product")
+def list_features(of: Of = EntityName.CUSTOMER, as_json: AsJson = False) -> None:
     """Every feature that the loaded shop's data allow, with its meaning."""
-    _, snapshot, features = _taken(None)
+    _, _, entity, features = _taken(of)
     if as_json:
         print_json([_told(feature) for feature in features])
         return
     rows = [(f.name, f.description, f.unit, f.window_days or "", f.nulls) for f in features]
-    print_table(f"{len(rows)} features of customers", ("feature", "meaning", "unit", "days", "where missing"), rows)
-    attributes = snapshot.attributes()
-    if attributes is not None:
-        from features.build import ATTRIBUTE, attribute_names
-
-        names = ", ".join(f"{ATTRIBUTE}{slug}" for slug in attribute_names(attributes).values())
-        out.print(f"And the attributes that the shop gave: {names or 'none'}.")
+    title = f"{len(rows)} features of {entity.name.replace('_', ' and ')}"
+    print_table(title, ("feature", "meaning", "unit", "days", "where missing"), rows)
+    out.print("Attributes that the shop gives of customers and products are features too, as attribute_….")
 
 
 @app.command(epilog="Example:  regulars features show silence_to_gap_mean")
-def show(name: Annotated[str, typer.Argument(help="The feature's name.")], as_json: AsJson = False) -> None:
-    """One feature: its meaning, where it comes from, and how its values spread over customers now."""
-    lake, snapshot, features = _taken(None)
+def show(
+    name: Annotated[str, typer.Argument(help="The feature's name.")],
+    of: Of = EntityName.CUSTOMER,
+    as_json: AsJson = False,
+) -> None:
+    """One feature: its meaning, where it comes from, and how its values spread now."""
+    lake, snapshot, entity, features = _taken(of)
     chosen = [feature for feature in features if feature.name == name]
     if not chosen:
         import difflib
@@ -60,7 +73,7 @@ def show(name: Annotated[str, typer.Argument(help="The feature's name.")], as_js
         hint = f"Did you mean {' or '.join(near)}?" if near else "See them:  regulars features list"
         raise ConfigError(f"There is no feature '{name}'. {hint}")
     told = _told(chosen[0]) | {"as_of": snapshot.as_of.isoformat(), "lake": lake.version}
-    told |= {key: value for key, value in _profile(snapshot, features)[name].items() if key != "feature"}
+    told |= {key: value for key, value in _profile(snapshot, entity, features)[name].items() if key != "feature"}
     if as_json:
         print_json(told)
     else:
@@ -68,11 +81,12 @@ def show(name: Annotated[str, typer.Argument(help="The feature's name.")], as_js
 
 
 @app.command(epilog="Example:  regulars features build --as-of 2017-10-01")
-def build(as_of: AsOf = None, as_json: AsJson = False) -> None:
+def build(as_of: AsOf = None, of: Of = EntityName.CUSTOMER, as_json: AsJson = False) -> None:
     """Compute features and tell the feature store of them: as of one moment, or of all that training and scoring read.
 
     What is there already is not computed again.
     """
+    from features.definitions import ENTITIES
     from features.engine import connect
     from features.horizon import shop_rhythm
     from features.lake import read_lake
@@ -82,36 +96,38 @@ def build(as_of: AsOf = None, as_json: AsJson = False) -> None:
     settings = current_settings()
     home = Home(settings.home)
     lake = read_lake(home)
-    backend = connect(settings)
+    entity = ENTITIES[of.value]
     if as_of is not None:
         moments = [as_of]
     else:
-        _, cutoffs = shop_rhythm(lake, backend, settings)
+        _, cutoffs = shop_rhythm(lake, connect(settings), settings)
         moments = sorted({*cutoffs.training_for_validation, *cutoffs.training_for_test, cutoffs.validation})
         moments += [cutoffs.test, _after_last_order(lake)]
     with home.lock(LOCK, wait_seconds=WAIT_SECONDS):
         made = 0
         for moment in moments:
-            if not snapshots_of(home, lake).file(moment).is_file():
-                with step(f"Features as of {moment:%Y-%m-%d}"):
-                    made += build_snapshots(home, lake, backend, [moment])[1]
-        snapshots, _ = build_snapshots(home, lake, backend, [])
+            if not snapshots_of(settings, lake).file(moment, entity).is_file():
+                with step(f"Features of {entity.name} as of {moment:%Y-%m-%d}"):
+                    made += build_snapshots(settings, lake, [moment], entity=entity)[1]
+        snapshots = snapshots_of(settings, lake)
         with step("Registering with the feature store"):
             register(open_store(home), snapshots)
     if as_json:
         found = {"lake": lake.version, "path": str(snapshots.path), "moments": [str(m) for m in moments], "made": made}
         print_json(found)
         return
-    out.print(f"{made} of {len(moments)} moments computed, the others were there. They lie in {snapshots.customers}.")
+    out.print(
+        f"{made} of {len(moments)} moments computed, the others were there. They lie in {snapshots.folder(entity)}."
+    )
     out.print(f"The feature store opens them as they are:  feast -c {home.feast} feature-views list")
 
 
 @app.command(epilog="Example:  regulars features profile --as-of 2017-10-01 --json")
-def profile(as_of: AsOf = None, as_json: AsJson = False) -> None:
-    """How each feature's values spread over customers as of a moment: share missing, quartiles, extremes."""
-    _, snapshot, features = _taken(as_of)
-    with step(f"Features as of {snapshot.as_of:%Y-%m-%d}"):
-        found = list(_profile(snapshot, features).values())
+def profile(as_of: AsOf = None, of: Of = EntityName.CUSTOMER, as_json: AsJson = False) -> None:
+    """How each feature's values spread as of a moment: share missing, quartiles, extremes."""
+    _, snapshot, entity, features = _taken(of, as_of)
+    with step(f"Features of {entity.name} as of {snapshot.as_of:%Y-%m-%d}"):
+        found = list(_profile(snapshot, entity, features).values())
     if as_json:
         print_json(found)
         return
@@ -121,7 +137,7 @@ def profile(as_of: AsOf = None, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example:  regulars features check --as-of 2017-10-01")
-def check(as_of: AsOf = None, as_json: AsJson = False) -> None:
+def check(as_of: AsOf = None, of: Of = EntityName.CUSTOMER, as_json: AsJson = False) -> None:
     """Prove that no feature sees the future: what lies after the moment is deleted, shuffled and added to.
 
     Every feature as of the moment must stay equal to the bit. Exits 1 and names those that moved. The default moment
@@ -129,9 +145,9 @@ def check(as_of: AsOf = None, as_json: AsJson = False) -> None:
     """
     from features.time_safety import moved_features
 
-    lake, snapshot, features = _taken(as_of, middle=True)
+    lake, snapshot, entity, features = _taken(of, as_of, middle=True)
     with step(f"Changing the future of {snapshot.as_of:%Y-%m-%d %H:%M}"):
-        moved = moved_features(snapshot.tables, snapshot.given, snapshot.as_of, features)
+        moved = moved_features(snapshot.tables, snapshot.given, snapshot.as_of, features, entity=entity)
     if as_json:
         print_json({"as_of": snapshot.as_of, "lake": lake.version, "features": len(features), "moved": moved})
     elif not moved:
@@ -144,10 +160,22 @@ def check(as_of: AsOf = None, as_json: AsJson = False) -> None:
         )
 
 
-def _taken(as_of: datetime | None, *, middle: bool = False) -> tuple[Lake, Snapshot, list[Feature]]:
+@app.command(epilog="Example:  regulars features docs > features.md")
+def docs() -> None:
+    """Print the reference of all built-in features as Markdown; docs/features.md holds it."""
+    from features.reference import reference
+
+    typer.echo(reference())
+
+
+def _taken(
+    of: EntityName, as_of: datetime | None = None, *, middle: bool = False
+) -> tuple[Lake, Snapshot, Entity, list[Feature]]:
     from features.build import features_of
+    from features.definitions import ENTITIES
     from features.engine import connect
     from features.lake import read_lake
+    from features.own import own_features
     from features.snapshot import take_snapshot
 
     settings = current_settings()
@@ -157,7 +185,8 @@ def _taken(as_of: datetime | None, *, middle: bool = False) -> tuple[Lake, Snaps
         first, last = (datetime.fromisoformat(lake.manifest[name]) for name in ("first_order_at", "last_order_at"))
         moment = first + (last - first) / 2 if middle else _after_last_order(lake)
     snapshot = take_snapshot(lake, connect(settings), moment)
-    return lake, snapshot, features_of(snapshot)
+    entity = ENTITIES[of.value]
+    return lake, snapshot, entity, features_of(snapshot, entity, own=own_features(settings))
 
 
 def _after_last_order(lake: Lake) -> datetime:
@@ -167,23 +196,15 @@ def _after_last_order(lake: Lake) -> datetime:
 
 
 def _told(feature: Feature) -> dict[str, Any]:
-    return {
-        "name": feature.name,
-        "entity": feature.entity,
-        "description": feature.description,
-        "unit": feature.unit,
-        "window_days": feature.window_days,
-        "nulls": feature.nulls,
-        "computed_over": feature.relation.value,
-        "needs": list(feature.needs),
-        "owner": feature.owner,
-    }
+    from features.store.snapshots import told_of
+
+    return {"name": feature.name, "entity": feature.entity.name, **told_of(feature)}
 
 
-def _profile(snapshot: Snapshot, features: list[Feature]) -> dict[str, dict[str, Any]]:
-    from features.build import customer_features
+def _profile(snapshot: Snapshot, entity: Entity, features: list[Feature]) -> dict[str, dict[str, Any]]:
+    from features.build import entity_features
 
-    frame = customer_features(snapshot, features).to_pandas()[[feature.name for feature in features]]
+    frame = entity_features(snapshot, entity, features).to_pandas()[[feature.name for feature in features]]
     quartiles = frame.quantile([0.25, 0.5, 0.75])
     missing, mean, least, most = frame.isna().mean(), frame.mean(), frame.min(), frame.max()
     return {

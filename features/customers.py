@@ -39,8 +39,8 @@ def _exact_sum(value: Any, **where: Any) -> Any:
     return _real(value.cast("decimal(38, 9)").sum(**where))
 
 
-def _share(part: Any, whole: Any) -> Any:
-    """Part of a whole, null where the whole is not above 0."""
+def per(part: Any, whole: Any) -> Any:
+    """Part for each of the whole (of a share: in it), null where the whole is not above 0."""
     return ibis.cases((whole > 0, _real(part) / _real(whole)), else_=None)
 
 
@@ -68,14 +68,14 @@ def _orders() -> list[Feature]:
         Feature(
             "lines_per_order_life",
             ORDERS,
-            lambda orders, _: _share(orders.lines.sum(), orders.bought.sum()),
+            lambda orders, _: per(orders.lines.sum(), orders.bought.sum()),
             "Order lines of an order, on average ever.",
             "lines",
         ),
         Feature(
             "lines_per_order_90d",
             ORDERS,
-            _over(90, lambda orders, recent: _share(orders.lines.sum(where=recent), recent.sum())),
+            _over(90, lambda orders, recent: per(orders.lines.sum(where=recent), recent.sum())),
             "Order lines of an order, on average over the last 90 days.",
             "lines",
             window_days=90,
@@ -85,7 +85,7 @@ def _orders() -> list[Feature]:
             ORDERS,
             _over(
                 180,
-                lambda orders, recent: _share(
+                lambda orders, recent: per(
                     (recent & (orders[C.ORDERED_AT].day_of_week.index() >= 5)).sum(), recent.sum()
                 ),
             ),
@@ -96,9 +96,7 @@ def _orders() -> list[Feature]:
         Feature(
             "evening_share_180d",
             ORDERS,
-            _over(
-                180, lambda orders, recent: _share((recent & (orders[C.ORDERED_AT].hour() >= 17)).sum(), recent.sum())
-            ),
+            _over(180, lambda orders, recent: per((recent & (orders[C.ORDERED_AT].hour() >= 17)).sum(), recent.sum())),
             "Orders of the last 180 days placed from 17:00 on (UTC).",
             "share",
             window_days=180,
@@ -171,7 +169,7 @@ def _spend() -> list[Feature]:
         Feature(
             "returned_share_life",
             ORDERS,
-            lambda orders, _: _share(orders.returned.sum(), orders.amount.sum() + orders.returned.sum()),
+            lambda orders, _: per(orders.returned.sum(), orders.amount.sum() + orders.returned.sum()),
             "Spend that went back as returns.",
             "share",
             0.0,
@@ -182,7 +180,7 @@ def _spend() -> list[Feature]:
             ORDERS,
             _over(
                 180,
-                lambda orders, recent: _share(
+                lambda orders, recent: per(
                     orders.discount.sum(where=recent),
                     orders.discount.sum(where=recent) + orders.amount.sum(where=recent),
                 ),
@@ -195,7 +193,7 @@ def _spend() -> list[Feature]:
         Feature(
             "coupon_order_share_180d",
             ORDERS,
-            _over(180, lambda orders, recent: _share((recent & (orders.coupon > 0)).sum(), recent.sum())),
+            _over(180, lambda orders, recent: per((recent & (orders.coupon > 0)).sum(), recent.sum())),
             "Orders of the last 180 days with a coupon.",
             "share",
             needs=(COUPON,),
@@ -204,7 +202,7 @@ def _spend() -> list[Feature]:
         Feature(
             "spend_per_order_90d",
             FEATURES,
-            lambda made, _: _share(made.spend_90d, made.orders_90d),
+            lambda made, _: per(made.spend_90d, made.orders_90d),
             "Spend of an order, on average over the last 90 days.",
             "currency",
             needs=(AMOUNT,),
@@ -213,7 +211,7 @@ def _spend() -> list[Feature]:
         Feature(
             "spend_per_order_life",
             FEATURES,
-            lambda made, _: _share(made.spend_life, made.orders_life),
+            lambda made, _: per(made.spend_life, made.orders_life),
             "Spend of an order, on average ever.",
             "currency",
             needs=(AMOUNT,),
@@ -316,7 +314,7 @@ def _ratio(more: str, less: str) -> Callable[[Any, Snapshot], Any]:
     return lambda made, _: (made[more] + 1.0) / (made[less] - made[more] + 1.0)
 
 
-def _in_gaps(days: Any, gap: Any) -> Any:
+def in_gaps(days: Any, gap: Any) -> Any:
     """Days in gaps of at least one day; null without a gap (GREATEST would skip the null)."""
     return days / ibis.cases((gap < 1.0, 1.0), else_=gap)
 
@@ -326,21 +324,21 @@ def _change() -> list[Feature]:
         Feature(
             "silence_to_gap_mean",
             FEATURES,
-            lambda made, _: _in_gaps(made.days_since_last_order, made.gap_mean_days),
+            lambda made, _: in_gaps(made.days_since_last_order, made.gap_mean_days),
             "Time since the last order, in the customer's mean gaps.",
             "gaps",
         ),
         Feature(
             "silence_to_gap_recent",
             FEATURES,
-            lambda made, _: _in_gaps(made.days_since_last_order, made.gap_recent_days),
+            lambda made, _: in_gaps(made.days_since_last_order, made.gap_recent_days),
             "Time since the last order, in the mean of the customer's last five gaps.",
             "gaps",
         ),
         Feature(
             "silence_to_gap_longest",
             FEATURES,
-            lambda made, _: _in_gaps(made.days_since_last_order, made.gap_longest_days),
+            lambda made, _: in_gaps(made.days_since_last_order, made.gap_longest_days),
             "Time since the last order, in the customer's longest gaps.",
             "gaps",
         ),
@@ -515,7 +513,7 @@ def department_features(departments: list[str]) -> list[Feature]:
 
 
 def _department_share(name: str) -> Callable[[Any, Snapshot], Any]:
-    return lambda bought, _: _share(
+    return lambda bought, _: per(
         bought.lines_180d.sum(where=bought[C.DEPARTMENT] == name).fill_null(0), bought.lines_180d.sum()
     )
 

@@ -6,14 +6,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from features.schema import C
 from features.snapshot import Relation, Snapshot
 
-#: From a relation of the snapshot (or, for Relation.FEATURES, the table of the features made so far) and the snapshot
-#: itself to one Ibis value: an aggregate over the entity's rows, or a column over FEATURES.
+#: From a relation of the snapshot and the snapshot itself to one Ibis value: an aggregate over the entity's rows. Over
+#: Relation.FEATURES (the features made so far) and the relation an entity is made of, a column.
 Expression = Callable[[Any, Snapshot], Any]
 
-CUSTOMER = "customer"
 OWNER = "regulars"
+
+
+@dataclass(frozen=True)
+class Entity:
+    """What features are of: one row per value of `keys` in the relation `of`."""
+
+    name: str
+    keys: tuple[str, ...]
+    of: Relation
+    description: str
+
+
+CUSTOMER = Entity("customer", (C.CUSTOMER_ID,), Relation.ORDERS, "Somebody who has bought.")
+PRODUCT = Entity("product", (C.PRODUCT_ID,), Relation.PRODUCTS, "Something that was bought.")
+CUSTOMER_PRODUCT = Entity(
+    "customer_product", (C.CUSTOMER_ID, C.PRODUCT_ID), Relation.PRODUCTS, "A product that a customer has bought."
+)
+CUSTOMER_CATEGORY = Entity(
+    "customer_category", (C.CUSTOMER_ID, C.CATEGORY), Relation.CATEGORIES, "A category that a customer has bought."
+)
+ENTITIES = {entity.name: entity for entity in (CUSTOMER, PRODUCT, CUSTOMER_PRODUCT, CUSTOMER_CATEGORY)}
 
 
 @dataclass(frozen=True)
@@ -32,7 +53,7 @@ class Feature:
     default: float | None = None
     needs: tuple[str, ...] = ()
     window_days: int | None = None  # None: over life, or not of a window
-    entity: str = CUSTOMER
+    entity: Entity = CUSTOMER
     owner: str = OWNER
 
     @property

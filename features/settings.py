@@ -31,6 +31,9 @@ class Settings(BaseSettings):
         le=730,
         description="Days a prediction looks ahead; unset: chosen from the shop's own gaps.",
     )
+    features_file: Path | None = Field(
+        None, description="Python file whose FEATURES are computed beside the built-in ones; see docs/features.md."
+    )
     currency: str = Field("", description="Shown beside amounts, for instance USD. No conversion is done.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     host: str = Field("127.0.0.1", description="Address the server binds to.")

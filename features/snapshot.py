@@ -32,7 +32,9 @@ TIMES = {
 class Relation(StrEnum):
     """What features are computed over, by grain."""
 
+    LINES = "lines"  # one order line
     ORDERS = "orders"  # one order of one customer
+    BASKETS = "baskets"  # one product of one order of a customer
     VISITS = "visits"  # one calendar day (UTC) on which a customer bought
     GAPS = "gaps"  # one pair of consecutive visits of a customer
     PRODUCTS = "products"  # one product that a customer bought
@@ -86,12 +88,17 @@ class Snapshot:
         return getattr(self, name.value)
 
     @cached_property
+    def lines(self) -> Any:
+        """Order lines as the contract has them, returns too."""
+        return self.table(ORDER_LINES.name)
+
+    @cached_property
     def orders(self) -> Any:
         """An order happened when its first purchased line did; one of returns alone, when its first line did.
 
         `bought` tells the two apart. Money is net of returns.
         """
-        lines = self.table(ORDER_LINES.name)
+        lines = self.lines
         bought = lines[C.QUANTITY] > 0
         back = lines[C.QUANTITY] < 0
         orders = lines.group_by([C.CUSTOMER_ID, C.ORDER_ID]).aggregate(
@@ -136,8 +143,27 @@ class Snapshot:
     @cached_property
     def products(self) -> Any:
         """`first_at`, `last_at`, `lines` (purchases), and those of the last 90 and 180 days."""
-        lines = self.table(ORDER_LINES.name)
-        return self._bought_by([C.CUSTOMER_ID, C.PRODUCT_ID], lines.filter(lines[C.QUANTITY] > 0))
+        lines = self.lines.filter(self.lines[C.QUANTITY] > 0)
+        time = lines[C.ORDERED_AT]
+        return lines.group_by([C.CUSTOMER_ID, C.PRODUCT_ID]).aggregate(
+            first_at=time.min(),
+            last_at=time.max(),
+            lines=lines.count(),
+            lines_90d=(time >= self.before(90)).sum(),
+            lines_180d=(time >= self.before(180)).sum(),
+        )
+
+    @cached_property
+    def baskets(self) -> Any:
+        """`back`: 0 in the customer's latest order, 1 in the one before; `nth`: 0 for the product's latest of these."""
+        orders = self.orders.filter(self.orders.bought)
+        # Orders of one moment have no order among them: their ids give one, the same each time.
+        latest = ibis.window(group_by=C.CUSTOMER_ID, order_by=[orders[C.ORDERED_AT].desc(), orders[C.ORDER_ID].desc()])
+        ranked = orders.select(C.CUSTOMER_ID, C.ORDER_ID, back=ibis.row_number().over(latest))
+        lines = self.lines.filter(self.lines[C.QUANTITY] > 0).select(C.CUSTOMER_ID, C.ORDER_ID, C.PRODUCT_ID).distinct()
+        placed = lines.join(ranked, [C.CUSTOMER_ID, C.ORDER_ID])
+        again = ibis.window(group_by=[C.CUSTOMER_ID, C.PRODUCT_ID], order_by=placed.back)
+        return placed.mutate(nth=ibis.row_number().over(again))
 
     @cached_property
     def categories(self) -> Any:
@@ -148,16 +174,6 @@ class Snapshot:
     def departments(self) -> Any:
         """As `products`, by the department of the product."""
         return self._by_attribute(C.DEPARTMENT)
-
-    def _bought_by(self, keys: list[str], lines: Any) -> Any:
-        time = lines[C.ORDERED_AT]
-        return lines.group_by(keys).aggregate(
-            first_at=time.min(),
-            last_at=time.max(),
-            lines=lines.count(),
-            lines_90d=(time >= self.before(90)).sum(),
-            lines_180d=(time >= self.before(180)).sum(),
-        )
 
     def _by_attribute(self, attribute: str) -> Any:
         """Sums of `products`, so that the lines are read once."""
@@ -183,17 +199,17 @@ class Snapshot:
         """Responses, as the contract has them."""
         return self.table(RESPONSES.name)
 
-    @cached_property
-    def customers(self) -> Any:
-        """One row per customer with a purchase: customer_id."""
-        orders = self.orders
-        return orders.filter(orders.bought).select(C.CUSTOMER_ID).distinct()
-
     def attributes(self) -> Any | None:
         """The customers table with its open attributes; None where the shop gave none."""
         if CUSTOMERS.name not in self.tables:
             return None
         return self.tables[CUSTOMERS.name].drop(C.JOINED_AT)
+
+    def descriptions(self) -> Any | None:
+        """Department, category, subcategory and brand of each product; None where the shop gave no products."""
+        if PRODUCTS.name not in self.tables:
+            return None
+        return self.tables[PRODUCTS.name].select(C.PRODUCT_ID, C.DEPARTMENT, C.CATEGORY, C.SUBCATEGORY, C.BRAND)
 
 
 def columns_given(lake: Lake) -> frozenset[str]:

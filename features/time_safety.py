@@ -9,8 +9,8 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from features.build import customer_features
-from features.definitions import Feature
+from features.build import entity_features
+from features.definitions import CUSTOMER, Entity, Feature
 from features.schema import ORDER_LINES, C
 from features.snapshot import TIMES, Snapshot, naive_utc
 
@@ -30,26 +30,31 @@ def other_futures(tables: Mapping[str, Any], as_of: datetime) -> Iterator[tuple[
 
 
 def moved_features(
-    tables: Mapping[str, Any], given: frozenset[str], as_of: datetime, features: Sequence[Feature]
+    tables: Mapping[str, Any],
+    given: frozenset[str],
+    as_of: datetime,
+    features: Sequence[Feature],
+    *,
+    entity: Entity = CUSTOMER,
 ) -> dict[str, list[str]]:
     """The features that see the future: name -> which changes to it moved them. Empty when all are safe.
 
-    Compares bit by bit (NaN equals NaN). A customer who appears or vanishes is reported as customer_id.
+    Compares bit by bit (NaN equals NaN). A customer (product …) who appears or vanishes is reported by the key.
     """
-    truth = _computed(Snapshot(tables, naive_utc(as_of), given), features)
+    truth = _computed(Snapshot(tables, naive_utc(as_of), given), entity, features)
     moved: dict[str, list[str]] = {}
     for change, altered in other_futures(tables, as_of):
-        found = _computed(Snapshot(altered, naive_utc(as_of), given), features)
-        same_customers = truth[C.CUSTOMER_ID].equals(found[C.CUSTOMER_ID])
-        names = truth.column_names if same_customers else [C.CUSTOMER_ID]
+        found = _computed(Snapshot(altered, naive_utc(as_of), given), entity, features)
+        keys = list(entity.keys)
+        names = truth.column_names if truth.select(keys).equals(found.select(keys)) else keys
         for name in names:
             if not _bits(truth[name]).equals(_bits(found[name])):
                 moved.setdefault(name, []).append(change)
     return moved
 
 
-def _computed(snapshot: Snapshot, features: Sequence[Feature]) -> pa.Table:
-    return customer_features(snapshot, features).order_by(C.CUSTOMER_ID).to_pyarrow()
+def _computed(snapshot: Snapshot, entity: Entity, features: Sequence[Feature]) -> pa.Table:
+    return entity_features(snapshot, entity, features).order_by(list(entity.keys)).to_pyarrow()
 
 
 def _bits(column: pa.ChunkedArray) -> pa.ChunkedArray:

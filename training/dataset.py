@@ -64,7 +64,7 @@ def _known(context: Context, moment: datetime, horizon_days: int) -> pd.DataFram
 
 def _with_features(context: Context, asked: pd.DataFrame, moments: Sequence[datetime]) -> pd.DataFrame:
     with context.home.lock(LOCK, wait_seconds=WAIT_SECONDS):
-        snapshots, _ = build_snapshots(context.home, context.lake, connect(context.settings), moments)
+        snapshots, _ = build_snapshots(context.settings, context.lake, moments)
         store = open_store(context.home)
         register(store, snapshots)
         return point_in_time(store, asked)

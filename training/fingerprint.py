@@ -10,6 +10,7 @@ from pathlib import Path
 
 import features
 import training
+from features.own import own_code
 from training.protocols import Context
 
 #: Libraries whose release may change what is learned from the same data.
@@ -59,6 +60,7 @@ def fingerprint(context: Context, model: str) -> str:
         "lake": context.lake.version,
         "horizon_days": settings.horizon_days,
         "seed": settings.seed,
+        "own_features": hashlib.sha256(own_code(settings)).hexdigest(),
         "code": code_hash(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

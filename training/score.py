@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from features.errors import DataError
 from features.home import new_directory, sweep, write_text
+from features.own import own_code
 from features.terminal import step
 from training.bundle import read_manifest, seal
 from training.champions import Champions, default_champions
@@ -165,6 +166,7 @@ def _version(context: Context, found: Mapping[str, ModelVersion], as_of: datetim
         "horizon_days": context.settings.horizon_days,
         "currency": context.settings.currency,
         "code": code_hash(),
+        "own_features": hashlib.sha256(own_code(context.settings)).hexdigest(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from features.definitions import CUSTOMER, Entity
 from features.errors import RegularsError
 from features.home import Home, write_text
 from features.schema import C
@@ -21,14 +22,14 @@ from features.store.snapshots import Snapshots
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns of its own deprecated parts while it is imported
-    from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, ValueType
+    from feast import Entity as FeastEntity
+    from feast import FeatureService, FeatureStore, FeatureView, Field, FileSource, ValueType
     from feast.data_format import ParquetFormat
     from feast.types import Float64, String
 
 PROJECT = "regulars"
-VIEW = "customer_features"
-SERVICE = "customers"
 EVENT_TIME = "event_timestamp"
+_MARK = "regulars_catalogue"
 _CONFIGURATION = """\
 project: regulars
 provider: local
@@ -51,41 +52,48 @@ def open_store(home: Home) -> FeatureStore:
     return FeatureStore(repo_path=str(home.feast.resolve()))
 
 
+def view_name(entity: Entity) -> str:
+    """The name of the feature view of an entity."""
+    return f"{entity.name}_features"
+
+
 def register(store: FeatureStore, snapshots: Snapshots) -> None:
-    """Tell Feast of the snapshots: one entity, one view over their folder, one service. Does nothing when it knows."""
-    described = snapshots.catalogue()
-    mark = json.dumps([str(snapshots.path.resolve()), described], sort_keys=True)
+    """Tell Feast of the snapshots: per entity a view over their folder, and its service. Nothing when it knows."""
     known = {view.name: view for view in store.list_feature_views()}
-    if VIEW in known and known[VIEW].tags.get("regulars_catalogue") == _digest(mark):
-        return
-    customer = Entity(
-        name="customer",
-        join_keys=[C.CUSTOMER_ID],
-        value_type=ValueType.STRING,
-        description="Somebody who has bought.",
-    )
+    for entity in snapshots.entities():
+        described = snapshots.catalogue(entity)
+        mark = _digest(json.dumps([str(snapshots.path.resolve()), described], sort_keys=True))
+        view = known.get(view_name(entity))
+        if view is None or view.tags.get(_MARK) != mark:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                store.apply(_definitions(snapshots, entity, described, mark))
+
+
+def _definitions(snapshots: Snapshots, entity: Entity, described: list[dict[str, Any]], mark: str) -> list[Any]:
+    keys = [
+        FeastEntity(name=key.removesuffix("_id"), join_keys=[key], value_type=ValueType.STRING) for key in entity.keys
+    ]
     source = FileSource(
-        name="customer_snapshots",
-        path=str(snapshots.customers.resolve() / "*.parquet"),
+        name=f"{entity.name}_snapshots",
+        path=str(snapshots.folder(entity).resolve() / "*.parquet"),
         file_format=ParquetFormat(),
         timestamp_field=C.AS_OF,
-        description="Features of every customer as of a moment, from rows of before it.",
+        description="Features as of a moment, from rows of before it.",
     )
     view = FeatureView(
-        name=VIEW,
-        entities=[customer],
+        name=view_name(entity),
+        entities=keys,
         # A lapsed customer's features are old, and are the ones that matter: they never expire.
         ttl=timedelta(0),
-        schema=[Field(name=C.CUSTOMER_ID, dtype=String), *(_field(column) for column in described)],
+        schema=[*(Field(name=key, dtype=String) for key in entity.keys), *(_field(column) for column in described)],
         source=source,
         online=True,
-        description="What is known of a customer as of a moment.",
+        description=entity.description,
         owner="regulars",
-        tags={"regulars_catalogue": _digest(mark)},
+        tags={_MARK: mark},
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        store.apply([customer, source, view, FeatureService(name=SERVICE, features=[view])])
+    return [*keys, source, view, FeatureService(name=entity.name, features=[view])]
 
 
 def _field(column: dict[str, Any]) -> Field:
@@ -99,22 +107,23 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def point_in_time(store: FeatureStore, asked: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `asked` (customer_id, as_of naive UTC, and any others) with the features known at their moment.
+def point_in_time(store: FeatureStore, asked: pd.DataFrame, *, entity: Entity = CUSTOMER) -> pd.DataFrame:
+    """The rows of `asked` (the entity's keys, as_of naive UTC, any others) with the features known at their moment.
 
-    Each gets the newest snapshot at or before its as_of; features are null for a customer without any. Rows come back
-    as they were, in the same order. Raises RegularsError should Feast lose or multiply rows.
+    Each gets the newest snapshot at or before its as_of; features are null for one without any. Rows come back as they
+    were, in the same order. Raises RegularsError should Feast lose or multiply rows.
     """
     order = "_regulars_row"
     frame = asked.assign(**{EVENT_TIME: asked[C.AS_OF].dt.tz_localize(UTC), order: range(len(asked))})
-    names = sorted(field.name for field in store.get_feature_view(VIEW).schema if field.name != C.CUSTOMER_ID)
+    view = store.get_feature_view(view_name(entity))
+    names = sorted(field.name for field in view.schema if field.name not in entity.keys)
     job = store.get_historical_features(
-        entity_df=frame[[C.CUSTOMER_ID, EVENT_TIME, order]], features=[f"{VIEW}:{name}" for name in names]
+        entity_df=frame[[*entity.keys, EVENT_TIME, order]], features=[f"{view.name}:{name}" for name in names]
     )
     found: pd.DataFrame = job.to_df().sort_values(order, ignore_index=True)
     if len(found) != len(asked) or not (found[order].to_numpy() == range(len(asked))).all():
         raise RegularsError(
-            f"The feature store gave {len(found):,} rows for {len(asked):,} asked. Build the features anew:  "
-            "regulars features build --replace"
+            f"The feature store gave {len(found):,} rows for {len(asked):,} asked. Remove {store.repo_path} and build "
+            "the features anew:  regulars features build"
         )
     return pd.concat([asked.reset_index(drop=True), found[names]], axis=1)

@@ -1,4 +1,4 @@
-"""Computed features on disk: one Parquet file per moment, in a folder named for the data and code they come from."""
+"""Computed features on disk: one Parquet file per entity and moment, in a folder named for the data and code behind."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from features import build, customers, definitions, schema, snapshot
-from features.build import customer_features, features_of, row_of
-from features.definitions import Feature
+from features import build, customers, definitions, products, schema, snapshot
+from features.build import entity_features, features_of, row_of
+from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
+from features.engine import connect
 from features.home import ASIDE, Home, sweep, write_text
 from features.lake import Lake
-from features.schema import C
+from features.own import own_code, own_features
+from features.settings import Settings
 from features.snapshot import naive_utc, take_snapshot
 
-CUSTOMERS = "customers"
 LOCK = "features"
 #: Another process may be building the same features; it takes seconds a moment.
 WAIT_SECONDS = 1800
 CATALOGUE = "catalogue.json"
 #: Folders kept, the newest first: a lake version before may still be read.
 KEPT = 3
-_CODE = (build, customers, definitions, schema, snapshot)
+_CODE = (build, customers, definitions, products, schema, snapshot)
 _LIBRARIES = ("ibis-framework", "duckdb")
 
 
@@ -41,18 +42,22 @@ class Snapshots:
 
     path: Path
 
-    @property
-    def customers(self) -> Path:
-        """The folder of customer snapshots."""
-        return self.path / CUSTOMERS
+    def folder(self, entity: Entity) -> Path:
+        """The folder of an entity's snapshots."""
+        return self.path / entity.name
 
-    def file(self, as_of: datetime) -> Path:
-        """The customer snapshot as of a moment."""
-        return self.customers / f"{naive_utc(as_of):%Y%m%dT%H%M%S%f}.parquet"
+    def file(self, as_of: datetime, entity: Entity = CUSTOMER) -> Path:
+        """The snapshot as of a moment."""
+        return self.folder(entity) / f"{naive_utc(as_of):%Y%m%dT%H%M%S%f}.parquet"
 
-    def catalogue(self) -> list[dict[str, Any]]:
+    def entities(self) -> list[Entity]:
+        """The entities of which there are snapshots."""
+        return [entity for entity in ENTITIES.values() if (self.folder(entity) / CATALOGUE).is_file()]
+
+    def catalogue(self, entity: Entity) -> list[dict[str, Any]]:
         """Name, type, description, unit and the rest of every column, as written by the first build."""
-        described: list[dict[str, Any]] = json.loads((self.path / CATALOGUE).read_text(encoding="utf-8"))
+        text = (self.folder(entity) / CATALOGUE).read_text(encoding="utf-8")
+        described: list[dict[str, Any]] = json.loads(text)
         return described
 
 
@@ -66,62 +71,75 @@ def _code_hash() -> str:
     return digest.hexdigest()
 
 
-def snapshots_of(home: Home, lake: Lake) -> Snapshots:
+def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
     """Where the snapshots of this lake version lie, made or not."""
-    return Snapshots(home.features / hashlib.sha256(f"{lake.version} {_code_hash()}".encode()).hexdigest()[:16])
+    origin = f"{lake.version} {_code_hash()} ".encode() + own_code(settings)
+    return Snapshots(Home(settings.home).features / hashlib.sha256(origin).hexdigest()[:16])
 
 
-def build_snapshots(home: Home, lake: Lake, backend: Any, moments: Sequence[datetime]) -> tuple[Snapshots, int]:
+def build_snapshots(
+    settings: Settings, lake: Lake, moments: Sequence[datetime], *, entity: Entity = CUSTOMER
+) -> tuple[Snapshots, int]:
     """The snapshots, with those of `moments` made where they are missing; and how many were made.
 
     Call it holding the lock "features". A build cut short leaves whole files, and those missing are made by the next.
     """
-    snapshots = snapshots_of(home, lake)
+    home, snapshots = Home(settings.home), snapshots_of(settings, lake)
     sweep(home.features)
-    snapshots.customers.mkdir(parents=True, exist_ok=True)
-    missing = sorted({naive_utc(moment) for moment in moments if not snapshots.file(moment).is_file()})
+    folder = snapshots.folder(entity)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = sorted({naive_utc(moment) for moment in moments if not snapshots.file(moment, entity).is_file()})
+    backend = connect(settings) if missing else None
+    own = own_features(settings)
     for moment in missing:
         taken = take_snapshot(lake, backend, moment)
-        features = features_of(taken)
-        table = customer_features(taken, features).order_by(C.CUSTOMER_ID)
-        if not (snapshots.path / CATALOGUE).is_file():
-            write_text(snapshots.path / CATALOGUE, json.dumps(_described(table, features), indent=2))
-        target = snapshots.file(moment)
+        features = features_of(taken, entity, own=own)
+        table = entity_features(taken, entity, features).order_by(list(entity.keys))
+        if not (folder / CATALOGUE).is_file():
+            write_text(folder / CATALOGUE, json.dumps(_described(table, entity, features), indent=2))
+        target = snapshots.file(moment, entity)
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
-        pq.write_table(row_of(table, moment).to_pyarrow(), aside, compression="zstd")
+        pq.write_table(row_of(table, entity, moment).to_pyarrow(), aside, compression="zstd")
         aside.replace(target)
     _forget_old(home, snapshots)
     return snapshots, len(missing)
 
 
-def _described(table: Any, features: Sequence[Feature]) -> list[dict[str, Any]]:
+def _described(table: Any, entity: Entity, features: Sequence[Feature]) -> list[dict[str, Any]]:
     by_name = {feature.name: feature for feature in features}
     described = []
     for name, kind in table.schema().items():
-        if name == C.CUSTOMER_ID:
+        if name in entity.keys:
             continue
         feature = by_name.get(name)
-        if feature is None:
-            text = f"The attribute {name.removeprefix(build.ATTRIBUTE)} that the shop gave."
-            told: dict[str, str | int | None] = {
-                "description": text,
-                "unit": "text",
-                "nulls": "unknown (null)",
-                "window_days": None,
-                "owner": "shop",
-                "computed_over": "customers",
-            }
-        else:
-            told = {
-                "description": feature.description,
-                "unit": feature.unit,
-                "nulls": feature.nulls,
-                "window_days": feature.window_days,
-                "owner": feature.owner,
-                "computed_over": feature.relation.value,
-            }
-        described.append({"name": name, "entity": definitions.CUSTOMER, "type": str(kind), **told})
+        told = _attribute(name) if feature is None else told_of(feature)
+        described.append({"name": name, "type": str(kind), **told})
     return described
+
+
+def told_of(feature: Feature) -> dict[str, Any]:
+    """What there is to say of a feature, as plain values."""
+    return {
+        "description": feature.description,
+        "unit": feature.unit,
+        "window_days": feature.window_days,
+        "nulls": feature.nulls,
+        "computed_over": feature.relation.value,
+        "needs": list(feature.needs),
+        "owner": feature.owner,
+    }
+
+
+def _attribute(name: str) -> dict[str, Any]:
+    return {
+        "description": f"The attribute {name.removeprefix(build.ATTRIBUTE)} that the shop gave.",
+        "unit": "text",
+        "window_days": None,
+        "nulls": "unknown (null)",
+        "computed_over": "what the shop says",
+        "needs": [],
+        "owner": "shop",
+    }
 
 
 def _forget_old(home: Home, current: Snapshots) -> None:

@@ -11,7 +11,8 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from features.build import customer_features, features_of
+from features.build import entity_features, features_of
+from features.definitions import CUSTOMER
 from features.schema import TABLES, Kind
 from features.snapshot import Snapshot
 
@@ -69,4 +70,4 @@ def snapshot_of(shop: Mapping[str, pa.Table], as_of: str | datetime) -> Snapshot
 def features_at(shop: Mapping[str, pa.Table], as_of: str) -> pd.DataFrame:
     """All features, by customer_id."""
     snapshot = snapshot_of(shop, as_of)
-    return customer_features(snapshot, features_of(snapshot)).to_pandas().set_index("customer_id").sort_index()
+    return entity_features(snapshot, CUSTOMER, features_of(snapshot)).to_pandas().set_index("customer_id").sort_index()

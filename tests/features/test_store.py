@@ -10,14 +10,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from features.build import customer_features, features_of
+from features.build import entity_features, features_of
+from features.definitions import CUSTOMER
 from features.engine import connect
 from features.home import ASIDE, Home
 from features.ingest import ingest
 from features.lake import Lake, read_lake
 from features.settings import Settings
 from features.snapshot import take_snapshot
-from features.store.feast_store import VIEW, open_store, point_in_time, register
+from features.store.feast_store import open_store, point_in_time, register, view_name
 from features.store.snapshots import build_snapshots, snapshots_of
 
 MOMENTS = [datetime(2024, 3, 1) + timedelta(weeks=week) for week in range(3)]
@@ -44,7 +45,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(home=root / "home", threads=2)
     ingest("files", settings, mapping=root / "shop.toml", now=NOW)
     home, lake = Home(settings.home), read_lake(Home(settings.home))
-    snapshots, made = build_snapshots(home, lake, connect(settings), MOMENTS)
+    snapshots, made = build_snapshots(settings, lake, MOMENTS)
     assert made == len(MOMENTS)
     register(open_store(home), snapshots)
     return settings
@@ -67,7 +68,7 @@ def asked(*rows: tuple[str, datetime]) -> pd.DataFrame:
 
 def test_retrieval_equals_the_features_computed_directly(settings: Settings, home: Home, lake: Lake) -> None:
     snapshot = take_snapshot(lake, connect(settings), MOMENTS[1])
-    direct = customer_features(snapshot, features_of(snapshot)).order_by("customer_id").to_pandas()
+    direct = entity_features(snapshot, CUSTOMER, features_of(snapshot)).order_by("customer_id").to_pandas()
     found = point_in_time(open_store(home), asked(*((customer, MOMENTS[1]) for customer in direct["customer_id"])))
     pd.testing.assert_frame_equal(found[direct.columns], direct)
 
@@ -80,7 +81,7 @@ def test_rows_come_back_as_asked_in_order_with_repeats_and_unknown_customers(hom
     assert found.loc[1, "orders_life":].isna().all()
 
 
-def test_join_takes_the_newest_snapshot_at_or_before_the_moment(home: Home) -> None:
+def test_join_takes_the_newest_snapshot_at_or_before_the_moment(settings: Settings, home: Home) -> None:
     times = [
         MOMENTS[0] - timedelta(microseconds=1),
         MOMENTS[0],
@@ -89,7 +90,7 @@ def test_join_takes_the_newest_snapshot_at_or_before_the_moment(home: Home) -> N
         MOMENTS[2] + timedelta(days=300),
     ]
     snapshots = {
-        moment: pq.read_table(snapshots_of(home, read_lake(home)).file(moment)).to_pandas() for moment in MOMENTS
+        moment: pq.read_table(snapshots_of(settings, read_lake(home)).file(moment)).to_pandas() for moment in MOMENTS
     }
     customer = snapshots[MOMENTS[0]]["customer_id"][0]
     found = point_in_time(open_store(home), asked(*((customer, time) for time in times)))
@@ -102,8 +103,8 @@ def test_join_takes_the_newest_snapshot_at_or_before_the_moment(home: Home) -> N
             assert row["days_since_first_order"] == frame.loc[customer, "days_since_first_order"]
 
 
-def test_lapsed_customers_keep_their_features(home: Home, lake: Lake) -> None:
-    frame = pq.read_table(snapshots_of(home, lake).file(MOMENTS[-1])).to_pandas()
+def test_lapsed_customers_keep_their_features(settings: Settings, home: Home, lake: Lake) -> None:
+    frame = pq.read_table(snapshots_of(settings, lake).file(MOMENTS[-1])).to_pandas()
     lapsed = frame.loc[frame["days_since_last_order"].idxmax()]
     assert lapsed["days_since_last_order"] > 40
     found = point_in_time(open_store(home), asked((lapsed["customer_id"], datetime(2030, 1, 1))))
@@ -111,18 +112,18 @@ def test_lapsed_customers_keep_their_features(home: Home, lake: Lake) -> None:
 
 
 def test_feast_describes_each_feature_and_its_own_command_line_opens_the_registry(home: Home) -> None:
-    fields = {field.name: field for field in open_store(home).get_feature_view(VIEW).schema}
+    fields = {field.name: field for field in open_store(home).get_feature_view(view_name(CUSTOMER)).schema}
     assert fields["gap_mean_days"].description == "Time between visits, mean."
     assert fields["orders_30d"].tags["window_days"] == "30"
     feast = [str(Path(sys.executable).with_name("feast")), "-c", str(home.feast), "feature-views", "list"]
     listed = subprocess.run(feast, capture_output=True, text=True, timeout=120, check=True)
-    assert VIEW in listed.stdout
+    assert view_name(CUSTOMER) in listed.stdout
 
 
 def test_building_again_computes_nothing_and_registering_again_changes_nothing(
     settings: Settings, home: Home, lake: Lake
 ) -> None:
-    snapshots, made = build_snapshots(home, lake, connect(settings), MOMENTS)
+    snapshots, made = build_snapshots(settings, lake, MOMENTS)
     before = (home.feast / "registry.db").read_bytes()
     register(open_store(home), snapshots)
     assert made == 0
@@ -130,12 +131,12 @@ def test_building_again_computes_nothing_and_registering_again_changes_nothing(
 
 
 def test_a_moment_whose_build_was_cut_short_is_built_by_the_next(settings: Settings, home: Home, lake: Lake) -> None:
-    snapshots = snapshots_of(home, lake)
+    snapshots = snapshots_of(settings, lake)
     whole = pq.read_table(snapshots.file(MOMENTS[0]))
     snapshots.file(MOMENTS[0]).unlink()
-    leftover = snapshots.customers / f"{ASIDE}cut-short"
+    leftover = snapshots.folder(CUSTOMER) / f"{ASIDE}cut-short"
     leftover.write_bytes(b"half a file")
-    _, made = build_snapshots(home, lake, connect(settings), MOMENTS)
+    _, made = build_snapshots(settings, lake, MOMENTS)
     assert made == 1
     assert not leftover.exists()
     assert pq.read_table(snapshots.file(MOMENTS[0])).equals(whole)

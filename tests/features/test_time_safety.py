@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 
 from features.build import features_of
 from features.customers import CUSTOMER_FEATURES
-from features.definitions import Feature
+from features.definitions import ENTITIES, Feature
 from features.schema import C
 from features.snapshot import Relation, Snapshot
 from features.time_safety import moved_features, other_futures
@@ -52,7 +52,7 @@ PRODUCTS = arrow(
 
 
 @given(st.lists(lines, min_size=1, max_size=60), st.lists(contacts, max_size=5))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_feature_moves_when_the_future_is_deleted_shuffled_or_added_to(bought, contacted) -> None:
     shop = {
         "order_lines": arrow("order_lines", bought),
@@ -60,8 +60,9 @@ def test_no_feature_moves_when_the_future_is_deleted_shuffled_or_added_to(bought
         "contacts": arrow("contacts", contacted),
     }
     tables, columns = tables_of(shop)
-    features = features_of(Snapshot(tables, AS_OF, columns))
-    assert moved_features(tables, columns, AS_OF, features) == {}
+    for entity in ENTITIES.values():
+        features = features_of(Snapshot(tables, AS_OF, columns), entity)
+        assert moved_features(tables, columns, AS_OF, features, entity=entity) == {}
 
 
 def _shop_with_a_future():

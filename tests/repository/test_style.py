@@ -12,7 +12,7 @@ PACKAGES = ("features", "training", "serving")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 #: A name that says nothing of what is inside.
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
-MOST_LINES = 320
+MOST_LINES = 400
 
 
 def tracked() -> list[str]:

@@ -12,7 +12,9 @@ PACKAGES = ("features", "training", "serving")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 #: A name that says nothing of what is inside.
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
-MOST_LINES = 400
+MOST_LINES = 350
+#: A catalogue of definitions, one after another, is one concept at any length.
+CATALOGUES = {"features/customers.py"}
 
 
 def tracked() -> list[str]:
@@ -28,7 +30,8 @@ def test_the_top_level_folders_are_those_of_the_design() -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_is_one_concept(module: Path) -> None:
     assert module.stem not in NAMELESS
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+    lines = module.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MOST_LINES or str(module.relative_to(ROOT)) in CATALOGUES
 
 
 def test_nothing_served_is_unpickled() -> None:

@@ -1,4 +1,4 @@
-"""The commands of this package: ingest, features."""
+"""The commands of this package: ingest, quality, features."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 import features.cli_features
 from features.settings import current_settings
@@ -45,3 +46,35 @@ def ingest(
     print_table(title, ("table", "rows read", "added", "in the lake", "quarantined"), rows)
     for warning in report.warnings:
         out.print(f"[yellow]note[/] {warning}")
+
+
+@app.command(epilog="Example:  regulars quality --html quality.html")
+def quality(
+    html: Annotated[Path | None, typer.Option(help="Write the report with its plots as one HTML page.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """What the loaded data look like, against the load before: counts, nulls, ranges, days without orders, drift."""
+    from features.engine import connect
+    from features.home import Home, write_text
+    from features.horizon import shop_rhythm
+    from features.lake import lake_before, read_lake
+    from features.quality import quality as examine
+    from features.quality_page import quality_page
+
+    settings = current_settings()
+    home = Home(settings.home)
+    lake = read_lake(home)
+    with step("Examining the lake"):
+        horizon, _ = shop_rhythm(lake, connect(settings), settings)
+        report = examine(lake, settings, before=lake_before(home, lake), horizon_days=horizon.days)
+    if html is not None:
+        write_text(html, quality_page(report))
+    if as_json:
+        print_json(report.as_json())
+        return
+    rows = [(name, t.rows, t.rows_before, sum(t.quarantined.values())) for name, t in report.tables.items()]
+    print_table(f"Lake {report.lake}", ("table", "rows", "before", "set aside"), rows)
+    for said in report.findings or ["Nothing stands out."]:
+        out.print(f"[yellow]note[/] {escape(said)}")
+    if html is not None:
+        out.print(f"The page is {html}.")

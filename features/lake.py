@@ -43,6 +43,23 @@ class Lake:
         return {name: backend.read_parquet(str(self.file(name))) for name in self.rows}
 
 
+def lake_before(home: Home, lake: Lake) -> Lake | None:
+    """The newest version still kept that was loaded before this one; None when there is none."""
+    older = []
+    for path in (home.lake / "versions").iterdir():
+        manifest = path / MANIFEST
+        if path.name != lake.version and manifest.is_file():
+            found = _read(path)
+            if found.manifest["created_at"] <= lake.manifest["created_at"]:
+                older.append(found)
+    return max(older, key=lambda version: str(version.manifest["created_at"]), default=None)
+
+
+def _read(path: Path) -> Lake:
+    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    return Lake(version=path.name, path=path, rows=manifest["rows"], manifest=manifest)
+
+
 def read_lake(home: Home) -> Lake:
     """The current version. Raises NotReadyError when nothing was loaded yet."""
     pointer = home.lake / CURRENT
@@ -51,6 +68,4 @@ def read_lake(home: Home) -> Lake:
             f"No data is loaded in {home.root.resolve()}. Load some first:  regulars ingest --source complete-journey"
         )
     version = pointer.read_text(encoding="utf-8").strip()
-    path = home.lake / "versions" / version
-    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    return Lake(version=version, path=path, rows=manifest["rows"], manifest=manifest)
+    return _read(home.lake / "versions" / version)

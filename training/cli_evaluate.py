@@ -19,17 +19,17 @@ from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.protocols import Evaluation
 
 OURS = "regulars"
-#: Metrics whose best value is the least; every other metric named here is best when greatest. A metric in neither,
-#: such as a base rate, has no best.
-LOWER_IS_BETTER = frozenset({"brier", "ece", "log_loss", "mae", "rmse", "mape", "median_absolute_error"})
+#: Metrics whose best value is the least; the others named here are best when greatest. A metric in neither, such as a
+#: base rate or a slope that should be 1, has no best.
+LOWER_IS_BETTER = frozenset({"brier", "log_loss", "ece", "mae", "rmse"})
 HIGHER_IS_BETTER = frozenset(
     {
         *("recall", "precision", "phr", "mrr", "ndcg", "ndcg_full", "repeat_recall", "explore_recall", "coverage"),
-        *("auc", "average_precision", "lift", "gain", "spearman", "r2", "gini"),
+        *("auc", "average_precision", "lift", "capture", "correlation"),
     }
 )
-#: In the table only where it is asked for as JSON: a second normalisation of a metric that stands there already.
-ONLY_JSON = frozenset({"ndcg_full"})
+#: In the table only where it is asked for as JSON: a variant of what stands there already.
+ONLY_JSON = frozenset({"ndcg_full", "ece_equal_counts", "lift@1%", "capture@1%"})
 MOST_K = 1000
 #: So many metrics beside a model's name fit a terminal of 100 columns.
 COLUMNS_WIDE = 8
@@ -165,21 +165,36 @@ def print_evaluation(evaluation: Evaluation) -> None:
     horizon = f", {data['horizon_days']} days ahead" if "horizon_days" in data else ""
     out.print(
         f"[bold]{evaluation.model}[/], split {evaluation.split}{moment}{horizon}: {counts}; "
-        f"lake {escape(str(data.get('hash', '')))}; {evaluation.seconds:.1f} s"
+        f"lake {escape(str(data.get('hash', '')))}; {evaluation.seconds:.1f} s. [green]*[/] marks the best."
     )
-    names = dict.fromkeys(name for values in evaluation.results.values() for name in values)
-    shown = [name for name in names if _base(name) not in ONLY_JSON]
-    by_k: dict[str, list[str]] = {}
-    for name in shown:
-        by_k.setdefault(name.partition("@")[2] if evaluation.model == Model.RECOMMENDER else "", []).append(name)
-    for k, group in by_k.items():
-        for start in range(0, len(group), COLUMNS_WIDE):
-            part = group[start : start + COLUMNS_WIDE]
-            headers = [(_base(name) if k else name).replace("_", "\n") for name in part]
-            title = f"The first {k} recommended" if k else "On the customers it was not trained on"
+    for title, names in _tables(evaluation):
+        for start in range(0, len(names), COLUMNS_WIDE):
+            part = names[start : start + COLUMNS_WIDE]
+            headers = [(_base(name) if title else name).replace("_", "\n").replace("@", "\n@") for name in part]
             print_table(title, ("model", *headers), result_rows(evaluation.results, part))
+    intervals = [
+        f"{name} {_number(ends['low'])} to {_number(ends['high'])}"
+        for name, ends in data.get("intervals", {}).items()
+        if name in ("auc", "brier", "mae", "recall@10", "ndcg@10")
+    ]
+    if intervals:
+        out.print(f"\n95% intervals of {OURS}: {'; '.join(intervals)}")
     for note in evaluation.notes:
         out.print(f"[yellow]note[/] {escape(note)}")
+
+
+def _tables(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
+    """The metrics that stand in one table, with its title: those at one k, or those the same models have."""
+    results = evaluation.results
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in dict.fromkeys(name for values in results.values() for name in values):
+        base, _, k = name.partition("@")
+        if name in ONLY_JSON or base in ONLY_JSON:
+            continue
+        at_k = evaluation.model == Model.RECOMMENDER and bool(k)
+        key = (k,) if at_k else ("", *(model for model, values in results.items() if name in values))
+        groups.setdefault(key, []).append(name)
+    return [(f"The first {key[0]} recommended" if key[0] else "", names) for key, names in groups.items()]
 
 
 def result_rows(results: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> list[list[object]]:
@@ -187,6 +202,8 @@ def result_rows(results: Mapping[str, Mapping[str, float]], names: Sequence[str]
     best = {name: _best(name, [values[name] for values in results.values() if name in values]) for name in names}
     rows: list[list[object]] = []
     for model in sorted(results, key=lambda name: name != OURS):
+        if not results[model].keys() & set(names):
+            continue
         style = "bold" if model == OURS else ""
         row: list[object] = [Text(model, style=style)]
         for name in names:
@@ -204,7 +221,7 @@ def _base(metric: str) -> str:
 
 def _best(metric: str, values: Sequence[float]) -> float | None:
     known = [value for value in values if not math.isnan(value)]
-    if not known or _base(metric) not in LOWER_IS_BETTER | HIGHER_IS_BETTER:
+    if len(known) < 2 or _base(metric) not in LOWER_IS_BETTER | HIGHER_IS_BETTER:
         return None
     return min(known) if _base(metric) in LOWER_IS_BETTER else max(known)
 

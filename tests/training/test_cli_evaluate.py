@@ -117,20 +117,26 @@ EVALUATION = Evaluation(
     split="cutoff",
     data={"customers": 2, "hash": "abc", "as_of": "2024-01-01", "horizon_days": 7},
     results={
-        "last_spend": {"mae": 3.0, "spearman": 0.5, "base_rate": 0.25},
-        "regulars": {"mae": 2.0, "spearman": 0.25, "base_rate": 0.25, "bias": math.nan},
+        "last_spend": {"mae": 3.0, "correlation": 0.5, "base_rate": 0.25},
+        "regulars": {"mae": 2.0, "correlation": 0.25, "base_rate": 0.25, "bias": math.nan},
     },
     seconds=1.0,
 )
 
 
 def test_ours_stands_first_and_the_best_is_marked_whichever_way_is_better() -> None:
-    rows = result_rows(EVALUATION.results, ["mae", "spearman", "base_rate", "bias"])
+    rows = result_rows(EVALUATION.results, ["mae", "correlation", "base_rate", "bias"])
     assert [[str(cell) for cell in row] for row in rows] == [
         ["regulars", "*2.0000", "0.2500", "0.2500", ""],
         ["last_spend", "3.0000", "*0.5000", "0.2500", ""],
     ]
     assert "bold" in str(rows[0][0].style)
+
+
+def test_a_model_without_a_metric_has_no_row_and_alone_none_is_best() -> None:
+    assert [[str(cell) for cell in row] for row in result_rows(EVALUATION.results, ["bias"])] == [["regulars", ""]]
+    results = {"regulars": {"brier": 0.1}, "recency": {"auc": 0.7}}
+    assert [[str(cell) for cell in row] for row in result_rows(results, ["brier"])] == [["regulars", "0.1000"]]
 
 
 def test_notes_are_in_the_answer_only_when_there_are_any() -> None:

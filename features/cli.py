@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,41 +13,77 @@ from rich.markup import escape
 
 import features.cli_features
 from features.settings import current_settings
-from features.terminal import out, print_json, print_table, step
+from features.sources.complete_journey import NAME, TERMS
+from features.terminal import out, print_json, print_table, progress, step
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(features.cli_features.app, name="features")
 
 
-@app.command(epilog="Example:  regulars ingest --source files --mapping shop.toml")
+class Source(StrEnum):
+    """What can be loaded."""
+
+    FILES = "files"
+    COMPLETE_JOURNEY = NAME
+
+
+@app.command(
+    epilog="Examples:  regulars ingest --mapping shop.toml   |   regulars ingest --source complete-journey",
+)
 def ingest(
-    source: Annotated[str, typer.Option(help="complete-journey, or files with --mapping.")] = "files",
+    source: Annotated[Source, typer.Option(help="What to load.")] = Source.FILES,
     mapping: Annotated[Path | None, typer.Option(help="TOML file that maps your columns to the contract.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Begin a new lake from this source alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Check and load orders (and products, customers, campaigns) into the lake. Loading twice changes nothing."""
+    """Check and load orders (and products, customers, campaigns) into the lake. Loading twice changes nothing.
+
+    Only order lines are needed: who bought what in which order, and when. A mapping file names your CSV or Parquet
+    files, and which of their columns are which (all of it in docs/ingest.md):
+
+    \b
+        \\[order_lines]
+        path = "orders.csv"
+        order_id = "InvoiceNo"
+        customer_id = "Customer ID"
+        product_id = "StockCode"
+        ordered_at = { column = "InvoiceDate", format = "%d/%m/%Y %H:%M" }
+        quantity = "Quantity"
+        amount = { expression = "Quantity * Price" }
+
+    Later files add to what is there. Rows that break the contract are set aside with the reason, and counted;
+    they never stop the load.
+    """
     from features.ingest import ingest as load
 
-    with step(f"Loading {mapping or source}"):
+    if source is Source.FILES and mapping is None:
+        raise typer.BadParameter("is needed to load files, for instance  --mapping shop.toml", param_hint="--mapping")
+    if source is not Source.FILES and mapping is not None:
+        raise typer.BadParameter(f"goes with files alone; {source.value} has its own.", param_hint="--mapping")
+    if source is Source.COMPLETE_JOURNEY:
+        progress.print(f"[yellow]note[/] {escape(TERMS)}")
+    with step(f"Loading {mapping or source.value}") as say:
         report = load(
-            source,
+            source.value,
             current_settings(),
             mapping=mapping,
             replace=replace,
             now=datetime.now(UTC).replace(tzinfo=None),
+            say=say,
         )
     if as_json:
         print_json(report.as_json())
         return
-    rows = [
-        (t.table, t.read, t.added, t.held, ", ".join(f"{n:,} {why}" for why, n in t.quarantined.items()) or "none")
-        for t in report.tables
-    ]
+    rows = [(t.table, t.read, t.added, t.updated, t.already, reasons(t.quarantined), t.held) for t in report.tables]
     title = f"Lake {report.version}" if report.changed else f"Lake {report.version}: nothing new"
-    print_table(title, ("table", "rows read", "added", "in the lake", "quarantined"), rows)
+    print_table(title, ("table", "rows read", "added", "updated", "already there", "quarantined", "in the lake"), rows)
     for warning in report.warnings:
-        out.print(f"[yellow]note[/] {warning}")
+        out.print(f"[yellow]note[/] {escape(warning)}", soft_wrap=True)
+
+
+def reasons(quarantined: Mapping[str, int]) -> str:
+    """Counts of rows set aside, in words."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in quarantined.items()) or "none"
 
 
 @app.command(epilog="Example:  regulars quality --html quality.html")

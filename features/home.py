@@ -102,6 +102,7 @@ def new_directory(target: Path) -> Iterator[Path]:
         yield aside
         for file in aside.rglob("*"):
             _sync(file)
+        _sync(aside)
         if not target.exists():
             aside.rename(target)
             _sync(target.parent)
@@ -109,17 +110,31 @@ def new_directory(target: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a small file whole: readers see the old text or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A file to write, which replaces `target` whole when the block ends well and vanishes when it does not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
     try:
-        aside.write_text(text, encoding="utf-8")
+        yield aside
         _sync(aside)
-        aside.replace(path)
-        _sync(path.parent)
+        aside.replace(target)
+        _sync(target.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small file whole: readers see the old text or the new, never a part."""
+    with new_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory so that no part of it is ever seen under its name."""
+    aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
+    path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def sweep(directory: Path) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from features.errors import DataError
 from features.lake import Lake
 from features.settings import Settings
+from features.sql import text
 
 WEEK = 7
 #: The horizon is long enough that this share of returning customers would have returned within it.
@@ -94,11 +95,12 @@ def midnight_after(moment: datetime) -> datetime:
 
 
 def order_gaps(lake: Lake, backend: Any) -> tuple[NDArray[np.float64], datetime, datetime]:
-    """Days between consecutive orders of the same customer, and the first and last order of the shop."""
-    lines = f"read_parquet('{lake.file('order_lines')}')"
+    """Days between consecutive purchases (a return is none) of the same customer, and the shop's first and last order."""
+    lines = f"read_parquet({text(str(lake.file('order_lines')))})"
     gaps = backend.raw_sql(
         f"""
-        WITH orders AS (SELECT customer_id, order_id, min(ordered_at) AS moment FROM {lines} GROUP BY ALL)
+        WITH orders AS (SELECT customer_id, order_id, min(ordered_at) AS moment FROM {lines}
+                        WHERE quantity > 0 GROUP BY ALL)
         SELECT epoch(moment - lag(moment) OVER (PARTITION BY customer_id ORDER BY moment)) / 86400 AS gap FROM orders
         QUALIFY gap IS NOT NULL
         """

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.errors import NotReadyError
-from features.home import Home
+from features.errors import DataError, NotReadyError
+from features.home import ASIDE, Home
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
@@ -48,7 +48,8 @@ def lake_before(home: Home, lake: Lake) -> Lake | None:
     older = []
     for path in (home.lake / "versions").iterdir():
         manifest = path / MANIFEST
-        if path.name != lake.version and manifest.is_file():
+        being_made = path.name.startswith(ASIDE)
+        if path.name != lake.version and not being_made and manifest.is_file():
             found = _read(path)
             if found.manifest["created_at"] <= lake.manifest["created_at"]:
                 older.append(found)
@@ -61,11 +62,17 @@ def _read(path: Path) -> Lake:
 
 
 def read_lake(home: Home) -> Lake:
-    """The current version. Raises NotReadyError when nothing was loaded yet."""
+    """The current version. Raises NotReadyError when nothing was loaded yet, and DataError when its files are gone."""
     pointer = home.lake / CURRENT
     if not pointer.is_file():
         raise NotReadyError(
             f"No data is loaded in {home.root.resolve()}. Load some first:  regulars ingest --source complete-journey"
         )
     version = pointer.read_text(encoding="utf-8").strip()
-    return _read(home.lake / "versions" / version)
+    try:
+        return _read(home.lake / "versions" / version)
+    except (FileNotFoundError, ValueError):
+        raise DataError(
+            f"{pointer} names version {version or '(none)'}, whose {MANIFEST} is missing or damaged. "
+            "Load your data anew:  regulars ingest --replace with its source"
+        ) from None

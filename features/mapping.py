@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +12,20 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from features.errors import ConfigError
-from features.schema import TABLES, Kind, TableContract
+from features.schema import TABLES, C, Kind, TableContract
 
 DUPLICATES = ("drop", "keep")
+DECIMALS = (".", ",")
 _OPTIONS = ("path", "delimiter", "encoding", "decimal", "timezone", "duplicates")
 _FIELD_KEYS = ("column", "format", "expression", "value")
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]*")
+#: A constant in these would make one order, one customer or one product of the whole file.
+_IDENTITY = frozenset(
+    {
+        *(("order_lines", name) for name in (C.ORDER_ID, C.CUSTOMER_ID, C.ORDERED_AT)),
+        *((table.name, name) for table in TABLES.values() for name in table.key),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -74,10 +85,12 @@ def _field(where: str, name: str, given: Any, kind: Kind) -> Field:
     if "format" in given and kind is not Kind.TIME:
         raise ConfigError(f"{where}: '{name}.format' is only for times; {name} is {kind.value}. Remove it.")
     constant = given.get("value")
+    if isinstance(constant, list | dict):
+        raise ConfigError(f"{where}: '{name}.value' must be one text, number, date or true/false, found {constant!r}.")
     return Field(
         column=given.get("column"),
         expression=given.get("expression"),
-        value=None if constant is None else str(constant),
+        value=None if constant is None else str(constant).strip(),
         format=given.get("format"),
     )
 
@@ -112,6 +125,13 @@ def _table_source(file: Path, table: str, section: Any) -> TableSource:
             raise ConfigError(
                 f"{where}: required column '{name}' is not mapped (mapped: {', '.join(given) or 'none'})."
             )
+    for name, value in given.items():
+        if (table, name) in _IDENTITY and isinstance(value, dict) and "value" in value:
+            raise ConfigError(f"{where}: '{name}' is one constant for all rows. Name the column that holds it.")
+        if name not in kinds and not _ATTRIBUTE.fullmatch(name):
+            raise ConfigError(
+                f"{where}: attribute '{name}' must be lower-case letters, digits and _, for instance age_band."
+            )
     zone = _option(where, section, "timezone", "UTC") or "UTC"
     try:
         ZoneInfo(zone)
@@ -120,17 +140,36 @@ def _table_source(file: Path, table: str, section: Any) -> TableSource:
     duplicates = _option(where, section, "duplicates", "drop") or "drop"
     if duplicates not in DUPLICATES:
         raise ConfigError(f"{where}: duplicates is '{duplicates}'. Use one of: {', '.join(DUPLICATES)}.")
+    delimiter = _option(where, section, "delimiter", None)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise ConfigError(f'{where}: delimiter is {delimiter!r}. Give one character, for instance ";" or "\\t".')
+    decimal = _option(where, section, "decimal", ".") or "."
+    if decimal not in DECIMALS:
+        raise ConfigError(f"{where}: decimal is {decimal!r}. Use one of: {' '.join(DECIMALS)}")
     return TableSource(
         table=table,
-        path=(file.parent / path).resolve(),
+        path=(file.parent / path).absolute(),
         fields={name: _field(where, name, value, kinds.get(name, Kind.TEXT)) for name, value in given.items()},
         where=where,
-        delimiter=_option(where, section, "delimiter", None),
+        delimiter=delimiter,
         encoding=_option(where, section, "encoding", "utf-8") or "utf-8",
-        decimal=_option(where, section, "decimal", ".") or ".",
+        decimal=decimal,
         timezone=zone,
         duplicates=duplicates,
     )
+
+
+def _path_problem(path: Path) -> str | None:
+    """Why a path is not a file that can be read; None when it is."""
+    if path.is_file():
+        return None if os.access(path, os.R_OK) else f"file {path} may not be read by this user"
+    if path.is_dir():
+        return f"{path} is a folder; name one CSV or Parquet file"
+    if any(sign in path.name for sign in "*?["):
+        return f"{path} is a pattern; name one file, and load several one after the other: they add up"
+    if path.is_symlink():
+        return f"{path} is a link to {path.readlink()}, which does not exist"
+    return f"file {path} does not exist"
 
 
 def read_mapping(file: Path) -> list[TableSource]:
@@ -138,13 +177,14 @@ def read_mapping(file: Path) -> list[TableSource]:
     if not file.is_file():
         raise ConfigError(f"Mapping file {file} does not exist (looked in {Path.cwd()}). See docs/ingest.md for one.")
     try:
-        sections = tomllib.loads(file.read_text(encoding="utf-8"))
+        sections = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not a TOML file: {error}.") from None
     sources = {table: _table_source(file, table, section) for table, section in sections.items()}
     if not sources:
         raise ConfigError(f"{file}: maps no table. Add at least [order_lines]; see docs/ingest.md.")
     for source in sources.values():
-        if not source.path.is_file():
-            raise ConfigError(f"{source.where}: file {source.path} does not exist. Correct 'path'.")
+        problem = _path_problem(source.path)
+        if problem:
+            raise ConfigError(f"{source.where}: {problem}. Correct 'path'.")
     return [sources[name] for name in TABLES if name in sources]

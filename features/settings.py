@@ -24,7 +24,11 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".regulars"), description="Where all data, features, models and scores are kept.")
     threads: int = Field(min(os.cpu_count() or 2, 8), ge=1, description="Threads for DuckDB, LightGBM and ALS.")
-    memory_limit: str = Field("4GB", description="Memory DuckDB may use before it spills to disk.")
+    memory_limit: str = Field(
+        "4GB",
+        pattern=r"^[0-9]+([.][0-9]+)? ?([KMGT]i?)?B$",
+        description="Memory DuckDB may use before it spills to disk, for instance 4GB.",
+    )
     horizon_days: int | None = Field(
         None,
         ge=1,
@@ -52,8 +56,16 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over file over defaults; what code passes in wins over all."""
-        path = Path(os.environ.get("REGULARS_CONFIG", "regulars.toml"))
+        path = config_file()
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+
+def config_file() -> Path:
+    """The settings file: `regulars.toml`, or the one REGULARS_CONFIG names. Raises ConfigError when that is missing."""
+    named = os.environ.get("REGULARS_CONFIG")
+    if named and not Path(named).is_file():
+        raise ConfigError(f"REGULARS_CONFIG names {named}, which does not exist. Correct it, or unset it.")
+    return Path(named or "regulars.toml")
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -66,10 +78,12 @@ def load_settings(**overrides: object) -> Settings:
         allowed = ", ".join(Settings.model_fields)
         raise ConfigError(
             f"Setting '{name}': {first['msg']} (got {first.get('input')!r}). "
-            f"Correct it in regulars.toml or REGULARS_{name.upper()}; settings are: {allowed}."
+            f"Correct it in {config_file()} or REGULARS_{name.upper()}; settings are: {allowed}."
         ) from None
     except ValueError as error:  # a TOML file that does not parse
-        raise ConfigError(f"regulars.toml cannot be read: {error}") from None
+        raise ConfigError(
+            f"{config_file()} cannot be read: {error}. Correct it; a line is  name = value, text in quotes."
+        ) from None
 
 
 @lru_cache(maxsize=1)

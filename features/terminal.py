@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -24,15 +24,21 @@ out = Console(highlight=False)
 
 
 @contextmanager
-def step(title: str) -> Iterator[None]:
-    """A line that spins while the block runs, then stands with its elapsed time."""
+def step(title: str) -> Iterator[Callable[[str], None]]:
+    """A line that spins while the block runs, then stands with its elapsed time.
+
+    The block may say how far it is: that shows beside the title, or as a line of its own where nothing can spin.
+    """
     started = time.perf_counter()
+    shown = escape(title)
     if progress.is_terminal:
-        with progress.status(f"{title} …"):
-            yield
+        with progress.status(f"{shown} …") as status:
+            yield lambda what: status.update(f"{shown}: {escape(what)} …")
     else:
-        yield
-    progress.print(f"[green]✓[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
+        yield lambda what: progress.print(
+            f"[dim]{time.perf_counter() - started:6.1f} s[/]  {escape(what)}", soft_wrap=True
+        )
+    progress.print(f"[green]✓[/] {shown} [dim]{time.perf_counter() - started:.1f} s[/]")
 
 
 def print_json(value: Any) -> None:

@@ -36,7 +36,7 @@ def define_macros(con: duckdb.DuckDBPyConnection, source: TableSource) -> None:
         plain = f"CASE WHEN contains(x, '.') THEN {grouped} ELSE replace(x, ',', '.') END"
     con.execute(f"CREATE OR REPLACE TEMP MACRO {_AS_PLAIN}(x) AS {plain}")
     number = f"try_cast({_AS_PLAIN}(trim(CAST(x AS VARCHAR))) AS DOUBLE)"
-    con.execute(f"CREATE OR REPLACE TEMP MACRO {AS_NUMBER}(x) AS {_finite(number, 'DOUBLE')}")
+    con.execute(f"CREATE OR REPLACE TEMP MACRO {AS_NUMBER}(x) AS {_finite_number(number)}")
     # Without seconds, DuckDB reads no offset from UTC.
     hours, rest = (f"coalesce(try_cast(regexp_extract(x, {text(_OFFSET)}, {n}) AS INTEGER), 0)" for n in (3, 4))
     ahead = f"CASE regexp_extract(x, {text(_OFFSET)}, 2) WHEN '-' THEN -1 ELSE 1 END"
@@ -53,7 +53,8 @@ def given_sql(sql: str, sql_type: str) -> str:
     if sql_type == "VARCHAR":
         return f"nullif(trim({sql}, {text(_TRIMMED)}), '')"
     if sql_type in _FLOATS:
-        return f"nullif({sql}, CAST('nan' AS {sql_type}))"
+        # Not nullif: the statistics of a Parquet file leave NaN out, and DuckDB trusts them to say that none is there.
+        return f"CASE WHEN NOT isnan({sql}) THEN {sql} END"
     return sql
 
 
@@ -95,18 +96,18 @@ def _local(moment: str, zone: str) -> str:
 
 
 def _number_sql(raw: str, sql_type: str, kind: Kind) -> str:
-    if sql_type == "VARCHAR":
-        value = f"try_cast({_AS_PLAIN}({raw}) AS {SQL[kind]})"
-    elif sql_type in (*_FLOATS, *_WHOLE) or sql_type.startswith("DECIMAL"):
-        value = f"try_cast({raw} AS {SQL[kind]})"
-    else:
-        value = f"try_cast(CAST({raw} AS VARCHAR) AS {SQL[kind]})"
-    return _finite(value, "DOUBLE") if kind is Kind.NUMBER else value
+    if sql_type in _FLOATS:
+        return f"CASE WHEN isfinite({raw}) THEN try_cast({raw} AS {SQL[kind]}) END"
+    if sql_type in _WHOLE or sql_type.startswith("DECIMAL"):
+        return f"try_cast({raw} AS {SQL[kind]})"
+    plain = f"{_AS_PLAIN}({raw})" if sql_type == "VARCHAR" else f"CAST({raw} AS VARCHAR)"
+    value = f"try_cast({plain} AS {SQL[kind]})"
+    return _finite_number(value) if kind is Kind.NUMBER else value
 
 
-def _finite(value: str, sql_type: str) -> str:
-    for name in ("infinity", "-infinity", *(["nan"] if sql_type == "DOUBLE" else [])):
-        value = f"nullif({value}, CAST('{name}' AS {sql_type}))"
+def _finite_number(value: str) -> str:
+    for name in ("infinity", "-infinity", "nan"):
+        value = f"nullif({value}, CAST('{name}' AS DOUBLE))"
     return value
 
 
@@ -116,7 +117,7 @@ def typed_sql(kind: Kind, raw: str, sql_type: str, *, time_format: str | None, s
         return _text_sql(raw, sql_type)
     if kind is Kind.TIME:
         moment = _time_sql(raw, sql_type, time_format=time_format, zone=source.timezone, where=where)
-        return _finite(moment, "TIMESTAMP")
+        return f"CASE WHEN isfinite({moment}) THEN {moment} END"
     if kind is Kind.FLAG:
         said = f"lower(CAST({raw} AS VARCHAR))"
         return (

@@ -28,7 +28,7 @@ class Source(StrEnum):
 
 
 @app.command(
-    epilog="Examples:  regulars ingest --mapping shop.toml   |   regulars ingest --source complete-journey",
+    epilog="Example:  regulars ingest --mapping shop.toml     (or, to try:  regulars ingest --source complete-journey)",
 )
 def ingest(
     source: Annotated[Source, typer.Option(help="What to load.")] = Source.FILES,
@@ -36,13 +36,13 @@ def ingest(
     replace: Annotated[bool, typer.Option("--replace", help="Begin a new lake from this source alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Check and load orders (and products, customers, campaigns) into the lake. Loading twice changes nothing.
+    r"""Check and load orders (and products, customers, campaigns) into the lake. Loading twice changes nothing.
 
-    Only order lines are needed: who bought what in which order, and when. A mapping file names your CSV or Parquet
-    files, and which of their columns are which (all of it in docs/ingest.md):
+    Only order lines are needed: who bought what in which order, and when.
+    A mapping file names your CSV or Parquet files, and which of their columns
+    are which (all of it in docs/ingest.md):
 
-    \b
-        \\[order_lines]
+        \[order_lines]
         path = "orders.csv"
         order_id = "InvoiceNo"
         customer_id = "Customer ID"
@@ -51,8 +51,8 @@ def ingest(
         quantity = "Quantity"
         amount = { expression = "Quantity * Price" }
 
-    Later files add to what is there. Rows that break the contract are set aside with the reason, and counted;
-    they never stop the load.
+    Later files add to what is there. Rows that break the contract are set aside
+    with the reason, and counted; they never stop the load.
     """
     from features.ingest import ingest as load
 
@@ -61,7 +61,7 @@ def ingest(
     if source is not Source.FILES and mapping is not None:
         raise typer.BadParameter(f"goes with files alone; {source.value} has its own.", param_hint="--mapping")
     if source is Source.COMPLETE_JOURNEY:
-        progress.print(f"[yellow]note[/] {escape(TERMS)}")
+        progress.print(f"[yellow]note[/] {escape(TERMS)}", soft_wrap=True)
     with step(f"Loading {mapping or source.value}") as say:
         report = load(
             source.value,

@@ -95,7 +95,7 @@ def midnight_after(moment: datetime) -> datetime:
 
 
 def order_gaps(lake: Lake, backend: Any) -> tuple[NDArray[np.float64], datetime, datetime]:
-    """Days between consecutive purchases (a return is none) of the same customer, and the shop's first and last order."""
+    """Days between consecutive purchases (a return is none) of the same customer, and the shop's time span."""
     lines = f"read_parquet({text(str(lake.file('order_lines')))})"
     gaps = backend.raw_sql(
         f"""

@@ -80,13 +80,19 @@ def _connection(home: Home, settings: Settings) -> Iterator[tuple[duckdb.DuckDBP
 
 def _lake_before(home: Home, *, replace: bool) -> Lake | None:
     try:
-        return read_lake(home)
+        lake = read_lake(home)
     except NotReadyError:
         return None
     except DataError:
         if replace:
             return None
         raise
+    if "content" not in lake.manifest and not replace:
+        raise DataError(
+            f"{lake.path} was written by an earlier release, which nothing can be added to. "
+            "Load your data anew:  regulars ingest --replace with its source"
+        )
+    return lake
 
 
 def ingest(

@@ -10,7 +10,7 @@ import duckdb
 
 from features.merging import one
 from features.schema import C
-from features.staging import DUPLICATE
+from features.staging import DUPLICATE, UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,14 @@ def warnings(con: duckdb.DuckDBPyConnection, tables: Sequence[str], reports: Seq
             found.append(
                 f"{report.table}: {copies:,} lines are exact copies of another and were set aside. If your export "
                 f'writes one line per unit, set duplicates = "keep" in [{report.table}].'
+            )
+        swallowed = con.execute(
+            f"SELECT source, regexp_extract(row, 'line [0-9]+'), length(row) - length(replace(row, chr(10), '')) "
+            f"FROM set_aside_{report.table} WHERE reason = '{UNREADABLE}' AND contains(row, chr(10)) LIMIT 3"
+        ).fetchall()
+        for source, line, more in swallowed:
+            found.append(
+                f"{source}: {line} was set aside with {more:,} lines after it. Look at its quotes, then load again."
             )
         bad = sum(report.quarantined.values()) - copies
         if bad:

@@ -81,9 +81,7 @@ def load_settings(**overrides: object) -> Settings:
             f"Correct it in {config_file()} or REGULARS_{name.upper()}; settings are: {allowed}."
         ) from None
     except ValueError as error:  # a TOML file that does not parse
-        raise ConfigError(
-            f"{config_file()} cannot be read: {error}. Correct it; a line is  name = value, text in quotes."
-        ) from None
+        raise ConfigError(f"{config_file()} cannot be read: {error}. Correct it: lines are  name = value.") from None
 
 
 @lru_cache(maxsize=1)

@@ -69,7 +69,7 @@ def _state(source: TableSource) -> tuple[tuple[int, int, int], ...]:
 
 def _codec(source: TableSource) -> str:
     try:
-        b"".decode(source.encoding)
+        io.TextIOWrapper(io.BytesIO(), encoding=source.encoding)  # refuses codecs that are not of text
         return codecs.lookup(source.encoding).name
     except LookupError:
         raise ConfigError(

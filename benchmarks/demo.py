@@ -1,0 +1,85 @@
+"""What `make demo` prints, how long it takes and how much memory it needs, from nothing: `benchmarks/demo.py --write`.
+
+It runs the demo once in an empty data home, a terminal of 100 columns and no colours. Memory is the resident memory of
+the process and all its children together, sampled twice a second. `--write` puts the output into README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from benchmarks.figures import README, put
+from features.home import write_text
+
+COLUMNS = 100
+
+
+def resident_bytes(root: int) -> int:
+    """Resident memory of a process and all that descend from it."""
+    parents, resident = {}, {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                text = (folder / "status").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended meanwhile
+            fields = dict(re.findall(r"^(PPid|VmRSS):\s+(\d+)", text, re.MULTILINE))
+            parents[int(folder.name)] = int(fields["PPid"])
+            resident[int(folder.name)] = int(fields.get("VmRSS", 0)) * 1024
+    family = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return sum(resident.get(pid, 0) for pid in family)
+
+
+def run(home: Path) -> tuple[str, float, int]:
+    """What the demo printed, the seconds it took, and the most memory it had."""
+    environment = os.environ | {"REGULARS_HOME": str(home), "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
+    started, most = time.perf_counter(), 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serving", "demo", "--once"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+    def watch() -> None:
+        nonlocal most
+        while process.poll() is None:
+            most = max(most, resident_bytes(process.pid))
+            time.sleep(0.5)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    output, _ = process.communicate()
+    watcher.join()
+    if process.returncode != 0:
+        raise SystemExit(output)
+    return output, time.perf_counter() - started, most
+
+
+def main() -> None:
+    """Run it, print what it printed and what it took, and write it into the README if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="put the output into README.md")
+    write = parser.parse_args().write
+    with tempfile.TemporaryDirectory() as folder:
+        output, seconds, most = run(Path(folder) / "home")
+    shown = "\n".join(line.rstrip() for line in output.strip().splitlines())
+    print(shown)
+    print(f"\n{seconds:.0f} s, at most {most / 1e9:.2f} GB resident, on {os.cpu_count()} cores")
+    if write:
+        write_text(README, put(README.read_text(encoding="utf-8"), "demo output", f"```text\n{shown}\n```"))
+
+
+if __name__ == "__main__":
+    main()

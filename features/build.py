@@ -7,14 +7,13 @@ from typing import Any
 
 import ibis
 
-from features.customers import CUSTOMER_FEATURES, department_features, slug
+from features.customer_breadth import MIXES, Mix, mix_features, slugs
+from features.customers import CUSTOMER_FEATURES
 from features.definitions import CUSTOMER, PRODUCT, Entity, Feature, available
 from features.products import CUSTOMER_CATEGORY_FEATURES, CUSTOMER_PRODUCT_FEATURES, PRODUCT_FEATURES
 from features.schema import PRODUCTS, C
 from features.snapshot import Relation, Snapshot
 
-#: So many departments (those with the most products in the catalogue) have a share of the category mix each.
-DEPARTMENTS = 8
 #: What the shop says of a customer or product is text; its column is the attribute's name behind this.
 ATTRIBUTE = "attribute_"
 BUILT_IN = (*CUSTOMER_FEATURES, *PRODUCT_FEATURES, *CUSTOMER_PRODUCT_FEATURES, *CUSTOMER_CATEGORY_FEATURES)
@@ -22,20 +21,20 @@ BUILT_IN = (*CUSTOMER_FEATURES, *PRODUCT_FEATURES, *CUSTOMER_PRODUCT_FEATURES, *
 
 def features_of(snapshot: Snapshot, entity: Entity = CUSTOMER, *, own: Sequence[Feature] = ()) -> list[Feature]:
     """Every feature of the entity that the shop's data allow; `own` are those of the shop's own file."""
-    mix = department_features(departments_of(snapshot)) if entity is CUSTOMER else []
-    features = [feature for feature in (*BUILT_IN, *mix, *own) if feature.entity is entity]
+    mixes = [feature for mix in MIXES for feature in mix_features(mix, _commonest(snapshot, mix))]
+    features = [feature for feature in (*BUILT_IN, *mixes, *own) if feature.entity is entity]
     return available(features, snapshot)
 
 
-def departments_of(snapshot: Snapshot) -> list[str]:
-    """The departments with the most products, from the catalogue alone: no order takes part, so none can leak."""
-    if not snapshot.has(f"{PRODUCTS.name}.{C.DEPARTMENT}"):
+def _commonest(snapshot: Snapshot, mix: Mix) -> list[str]:
+    """The values with the most products, from the catalogue alone: no order takes part, so none can leak."""
+    if not snapshot.has(mix.needs):
         return []
     products = snapshot.table(PRODUCTS.name)
-    named = products.filter(products[C.DEPARTMENT].notnull())
-    counted = named.group_by(C.DEPARTMENT).aggregate(n=named.count())
-    chosen = counted.order_by([counted.n.desc(), counted[C.DEPARTMENT]]).limit(DEPARTMENTS)
-    names: list[str] = chosen[C.DEPARTMENT].to_pyarrow().to_pylist()
+    named = products.filter(products[mix.column].notnull())
+    counted = named.group_by(mix.column).aggregate(n=named.count())
+    chosen = counted.order_by([counted.n.desc(), counted[mix.column]]).limit(mix.most)
+    names: list[str] = chosen[mix.column].to_pyarrow().to_pylist()
     return names
 
 
@@ -89,7 +88,7 @@ def _with_attributes(table: Any, snapshot: Snapshot, entity: Entity) -> Any:
 
 def attribute_names(attributes: Any, entity: Entity) -> dict[str, str]:
     """The attributes' names as their table has them, and as feature columns do."""
-    return {name: slug(name) for name in attributes.columns if name not in entity.keys}
+    return slugs([name for name in attributes.columns if name not in entity.keys])
 
 
 def row_of(table: Any, entity: Entity, as_of: Any) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from features.customers import AMOUNT, CATEGORY, DISCOUNT, in_gaps, per
 from features.definitions import CUSTOMER_CATEGORY, CUSTOMER_PRODUCT, PRODUCT, Entity, Feature
+from features.measures import AMOUNT, CATEGORY, DISCOUNT, in_gaps, per
 from features.schema import C
 from features.snapshot import Relation, Snapshot
 

@@ -40,6 +40,7 @@ class Relation(StrEnum):
     PRODUCTS = "products"  # one product that a customer bought
     CATEGORIES = "categories"  # one category that a customer bought
     DEPARTMENTS = "departments"  # one department that a customer bought
+    BRANDS = "brands"  # one brand that a customer bought
     CONTACTS = "contacts"  # one contact of a customer by a campaign
     RESPONSES = "responses"  # one response of a customer
     FEATURES = "features"  # one customer, with the features made so far
@@ -142,7 +143,7 @@ class Snapshot:
 
     @cached_property
     def products(self) -> Any:
-        """`first_at`, `last_at`, `lines` (purchases), and those of the last 90 and 180 days."""
+        """`first_at`, `last_at`, `lines` (purchases), those of the last 90 and 180 days, and what these cost."""
         lines = self.lines.filter(self.lines[C.QUANTITY] > 0)
         time = lines[C.ORDERED_AT]
         return lines.group_by([C.CUSTOMER_ID, C.PRODUCT_ID]).aggregate(
@@ -151,6 +152,8 @@ class Snapshot:
             lines=lines.count(),
             lines_90d=(time >= self.before(90)).sum(),
             lines_180d=(time >= self.before(180)).sum(),
+            units_180d=lines[C.QUANTITY].sum(where=time >= self.before(180)),
+            amount_180d=lines[C.AMOUNT].sum(where=time >= self.before(180)),
         )
 
     @cached_property
@@ -167,13 +170,22 @@ class Snapshot:
 
     @cached_property
     def categories(self) -> Any:
-        """As `products`, by the category of the product."""
-        return self._by_attribute(C.CATEGORY)
+        """As `products`, by the category of the product; `usual_amount_180d` is what all customers pay for as much."""
+        bought = self._by_attribute(C.CATEGORY)
+        everybody = ibis.window(group_by=C.CATEGORY)
+        paid, units = (bought[name].sum().over(everybody) for name in ("amount_180d", "units_180d"))
+        price = ibis.cases((units > 0, paid.cast("float64") / units), else_=None)
+        return bought.mutate(usual_amount_180d=bought.units_180d * price)
 
     @cached_property
     def departments(self) -> Any:
         """As `products`, by the department of the product."""
         return self._by_attribute(C.DEPARTMENT)
+
+    @cached_property
+    def brands(self) -> Any:
+        """As `products`, by the brand of the product."""
+        return self._by_attribute(C.BRAND)
 
     def _by_attribute(self, attribute: str) -> Any:
         """Sums of `products`, so that the lines are read once."""
@@ -186,6 +198,8 @@ class Snapshot:
             lines=joined.lines.sum(),
             lines_90d=joined.lines_90d.sum(),
             lines_180d=joined.lines_180d.sum(),
+            units_180d=joined.units_180d.sum(),
+            amount_180d=joined.amount_180d.sum(),
         )
 
     @cached_property

@@ -16,7 +16,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from features import build, customers, definitions, products, schema, snapshot
+import features
+from features import build
 from features.build import entity_features, features_of, row_of
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
 from features.engine import connect
@@ -32,7 +33,8 @@ WAIT_SECONDS = 1800
 CATALOGUE = "catalogue.json"
 #: Folders kept, the newest first: a lake version before may still be read.
 KEPT = 3
-_CODE = (build, customers, definitions, products, schema, snapshot)
+#: The modules of features/ that fix what is computed.
+_CODE = ("build", "customer*", "definitions", "measures", "products", "schema", "snapshot")
 _LIBRARIES = ("ibis-framework", "duckdb")
 
 
@@ -64,8 +66,9 @@ class Snapshots:
 @lru_cache(maxsize=1)
 def _code_hash() -> str:
     digest = hashlib.sha256()
-    for module in _CODE:
-        digest.update(Path(str(module.__file__)).read_bytes())
+    package = Path(str(features.__file__)).parent
+    for path in sorted(path for pattern in _CODE for path in package.glob(f"{pattern}.py")):
+        digest.update(path.read_bytes())
     for name in _LIBRARIES:
         digest.update(f"{name} {version(name)}\0".encode())
     return digest.hexdigest()
@@ -93,10 +96,10 @@ def build_snapshots(
     own = own_features(settings)
     for moment in missing:
         taken = take_snapshot(lake, backend, moment)
-        features = features_of(taken, entity, own=own)
-        table = entity_features(taken, entity, features).order_by(list(entity.keys))
+        chosen = features_of(taken, entity, own=own)
+        table = entity_features(taken, entity, chosen).order_by(list(entity.keys))
         if not (folder / CATALOGUE).is_file():
-            write_text(folder / CATALOGUE, json.dumps(_described(table, entity, features), indent=2))
+            write_text(folder / CATALOGUE, json.dumps(_described(table, entity, chosen), indent=2))
         target = snapshots.file(moment, entity)
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
         pq.write_table(row_of(table, entity, moment).to_pyarrow(), aside, compression="zstd")
@@ -105,8 +108,8 @@ def build_snapshots(
     return snapshots, len(missing)
 
 
-def _described(table: Any, entity: Entity, features: Sequence[Feature]) -> list[dict[str, Any]]:
-    by_name = {feature.name: feature for feature in features}
+def _described(table: Any, entity: Entity, chosen: Sequence[Feature]) -> list[dict[str, Any]]:
+    by_name = {feature.name: feature for feature in chosen}
     described = []
     for name, kind in table.schema().items():
         if name in entity.keys:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pandas as pd
 import pytest
 
 from features.build import features_of
+from features.customer_breadth import slugs
+from features.customer_rhythm import STAGES
 from tests.features.small_shop import arrow, features_at, line, snapshot_of
 
 AS_OF = "2024-06-01"
@@ -27,8 +30,8 @@ def ann() -> pd.Series:
         line("eve", "1", "2024-05-31T12:00", "milk", quantity=-1, amount=-1),
     ]
     products = [
-        {"product_id": "bread", "category": "bakery", "department": "food"},
-        {"product_id": "milk", "category": "dairy", "department": "food"},
+        {"product_id": "bread", "category": "bakery", "department": "food", "brand": "Own"},
+        {"product_id": "milk", "category": "dairy", "department": "food", "brand": "Farm"},
         {"product_id": "tea", "category": "drinks", "department": "other"},
     ]
     contacts = [
@@ -67,6 +70,11 @@ def ann() -> pd.Series:
         ("stores_180d", 2),
         ("weekend_share_180d", 2 / 4),  # 12 May 2024 was a Sunday
         ("evening_share_180d", 2 / 4),
+        ("morning_share_180d", 1 / 4),
+        ("brands_180d", 2),
+        ("brand_share_own", 3 / 4),  # tea has no brand, so bread and milk are all there is
+        ("spend_decile_365d", 10),
+        ("lifecycle_stage", 0),  # three visits within 30 days of the first: new
         ("visits_life", 3),
         ("gap_mean_days", 13),
         ("gap_median_days", 13),
@@ -125,6 +133,50 @@ def test_one_time_buyer_has_no_gaps_and_no_measure_in_gaps() -> None:
     assert len(measured_in_gaps) == 11
     assert bob[measured_in_gaps].isna().all()
     assert bob["days_since_last_order"] == 31
+
+
+def test_price_level_compares_with_what_everybody_pays_in_the_same_categories() -> None:
+    lines = [
+        line("ann", "1", "2024-05-01", "brie", amount=6),
+        line("bob", "1", "2024-05-01", "gouda", amount=2),
+        line("bob", "1", "2024-05-01", "tea", quantity=2, amount=8),
+    ]
+    products = [{"product_id": p, "category": c} for p, c in (("brie", "cheese"), ("gouda", "cheese"), ("tea", "tea"))]
+    shop = {"order_lines": arrow("order_lines", lines), "products": arrow("products", products)}
+    found = features_at(shop, AS_OF)["price_level_180d"]
+    # A unit of cheese costs 4 on average, of tea 4.
+    assert found.to_dict() == pytest.approx({"ann": 6 / 4, "bob": (2 + 8) / (4 + 2 * 4)})
+
+
+@pytest.mark.parametrize(
+    ("days_before", "stage"),
+    [
+        ([5], "new"),
+        ([25, 15, 5], "new"),
+        ([45], "forming"),
+        ([70], "cooling"),
+        ([130], "dormant"),
+        ([60, 40, 20], "forming"),
+        ([40, 30, 20, 10], "stable"),
+        ([55, 45, 35, 25], "cooling"),
+        ([75, 65, 55, 45], "dormant"),
+        ([99, 98, 97, 96, 95, 5], "returned"),
+    ],
+)
+def test_lifecycle_stage_goes_by_the_own_cadence(days_before: list[int], stage: str) -> None:
+    moment = datetime.fromisoformat(AS_OF)
+    lines = [line("ann", str(days), (moment - timedelta(days=days)).isoformat()) for days in days_before]
+    code = features_at({"order_lines": arrow("order_lines", lines)}, AS_OF).loc["ann", "lifecycle_stage"]
+    assert STAGES[int(code)] == stage
+
+
+def test_names_that_come_out_alike_are_numbered() -> None:
+    assert slugs(["Age Band", "age-band", "Größe", "!"]) == {
+        "Age Band": "age_band",
+        "age-band": "age_band_2",
+        "Größe": "größe",
+        "!": "unnamed",
+    }
 
 
 def test_category_lost_is_one_bought_in_the_quarter_before_last_and_not_since() -> None:

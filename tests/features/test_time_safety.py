@@ -52,7 +52,7 @@ PRODUCTS = arrow(
 
 
 @given(st.lists(lines, min_size=1, max_size=60), st.lists(contacts, max_size=5))
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_feature_moves_when_the_future_is_deleted_shuffled_or_added_to(bought, contacted) -> None:
     shop = {
         "order_lines": arrow("order_lines", bought),

@@ -13,8 +13,6 @@ MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 #: A name that says nothing of what is inside.
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
 MOST_LINES = 350
-#: A catalogue of definitions, one after another, is one concept at any length.
-CATALOGUES = {"features/customers.py"}
 
 
 def tracked() -> list[str]:
@@ -31,7 +29,7 @@ def test_the_top_level_folders_are_those_of_the_design() -> None:
 def test_a_module_is_one_concept(module: Path) -> None:
     assert module.stem not in NAMELESS
     lines = module.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= MOST_LINES or str(module.relative_to(ROOT)) in CATALOGUES
+    assert len(lines) <= MOST_LINES
 
 
 def test_nothing_served_is_unpickled() -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import duckdb
 
 from features.errors import ConfigError, DataError, NotReadyError, RegularsError
+from features.growth import growth, late_rows
 from features.home import ASIDE, Home, sweep
 from features.lake import Lake, read_lake
 from features.lake_writer import content_before, write_version
 from features.load_report import IngestReport, TableReport, warnings
 from features.mapping import TableSource, read_mapping
-from features.merging import Content, merge
+from features.merging import Merged, merge
 from features.schema import TABLES
 from features.settings import Settings
 from features.source_files import SourceFile, examine
@@ -147,7 +148,7 @@ def _unchanged(source: str, lake: Lake) -> IngestReport:
 
 def _stage_and_merge(
     con: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path, base: Lake | None, now: datetime, say: Say
-) -> tuple[TableReport, Content]:
+) -> tuple[TableReport, Merged]:
     name = file.source.table
     read = stage(con, file, scratch, now=now, say=say)
     old = base.file(name) if base and name in base.rows else None
@@ -156,7 +157,7 @@ def _stage_and_merge(
     quarantined = {str(reason): int(count) for reason, count in reasons}
     already = read - merged.added - merged.updated - sum(quarantined.values())
     report = TableReport(name, read, merged.added, merged.updated, already, merged.content.rows, quarantined)
-    return report, merged.content
+    return report, merged
 
 
 def _load(
@@ -176,10 +177,14 @@ def _load(
         if base is not None:
             con.execute(f"CREATE TEMP VIEW lake_{name} AS FROM read_parquet({text(str(base.file(name)))})")
     reports = []
+    merged: dict[str, Merged] = {}
     for file in files:
-        report, contents[file.source.table] = _stage_and_merge(con, file, scratch, base, now, say)
+        report, merged[file.source.table] = _stage_and_merge(con, file, scratch, base, now, say)
         reports.append(report)
+    contents |= {name: found.content for name, found in merged.items()}
+    grown = growth(base, merged)
     notes = warnings(con, list(contents), reports)
+    notes += late_rows(con, base, merged)
     if any(reason.startswith("implausible_") for report in reports for reason in report.quarantined):
         # A time that is too late today may be in the past on a later day, so then it is loaded again.
         fingerprint = _dated(fingerprint, now)
@@ -188,6 +193,7 @@ def _load(
         "loads": [*before["loads"], fingerprint],
         "sources": sorted({*before["sources"], source}),
         "warnings": notes,
+        "grown": grown,
     }
     version = write_version(con, home, base, contents, files, about, now=now, say=say)
     return version, reports, notes

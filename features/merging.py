@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from features.schema import TABLES
+from features.schema import FACT_TIMES, TABLES
 from features.sql import quote, text
 
 
@@ -34,11 +35,16 @@ class Content:
 
 @dataclass(frozen=True)
 class Merged:
-    """What merging did to a table: rows that are new, keyed rows whose newer version replaced them, and all rows."""
+    """What merging did to a table: rows that are new, keyed rows whose newer version replaced them, and all rows.
+
+    `since` is the time of the earliest new fact: before it the table is as it was. None where rows have no time of
+    their own, or are replaced.
+    """
 
     added: int
     updated: int
     content: Content
+    since: datetime | None = None
 
 
 def one(con: duckdb.DuckDBPyConnection, sql: str) -> Any:
@@ -124,4 +130,6 @@ def _merge_facts(con: duckdb.DuckDBPyConnection, table: str, old: Path | None, o
     added = content.rows
     if old is not None:
         content += old_content or content_of(con, f"read_parquet({text(str(old))})")
-    return Merged(added, 0, content)
+    time = FACT_TIMES[table]
+    since = one(con, f"SELECT min({quote(time)}) FROM {new}")
+    return Merged(added, 0, content, since)

@@ -180,4 +180,10 @@ INTERACTIONS = TableContract(
     key=(C.EVENT_ID,),
 )
 
+#: The time of each row of the tables that are facts.
+FACT_TIMES = {
+    ORDER_LINES.name: C.ORDERED_AT,
+    CONTACTS.name: C.CONTACTED_AT,
+    RESPONSES.name: C.RESPONDED_AT,
+}
 TABLES = {t.name: t for t in (ORDER_LINES, PRODUCTS, CUSTOMERS, CONTACTS, RESPONSES, INTERACTIONS)}

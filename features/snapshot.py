@@ -17,16 +17,11 @@ import ibis
 import pyarrow.parquet as pq
 
 from features.lake import Lake
-from features.schema import CONTACTS, CUSTOMERS, INTERACTIONS, ORDER_LINES, PRODUCTS, RESPONSES, C
+from features.schema import CONTACTS, CUSTOMERS, FACT_TIMES, INTERACTIONS, ORDER_LINES, PRODUCTS, RESPONSES, C
 
 DAY_SECONDS = 86_400
 #: The column by which a table's rows are before a moment or not. Products and customers describe, without a time.
-TIMES = {
-    ORDER_LINES.name: C.ORDERED_AT,
-    CONTACTS.name: C.CONTACTED_AT,
-    RESPONSES.name: C.RESPONDED_AT,
-    INTERACTIONS.name: C.OCCURRED_AT,
-}
+TIMES = {**FACT_TIMES, INTERACTIONS.name: C.OCCURRED_AT}
 
 
 class Relation(StrEnum):

@@ -21,6 +21,7 @@ from features import build
 from features.build import entity_features, features_of, row_of
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
 from features.engine import connect
+from features.growth import unchanged_until
 from features.home import ASIDE, Home, sweep, write_text
 from features.lake import Lake
 from features.own import own_code, own_features
@@ -76,14 +77,20 @@ def _code_hash() -> str:
 
 def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
     """Where the snapshots of this lake version lie, made or not."""
-    origin = f"{lake.version} {_code_hash()} ".encode() + own_code(settings)
+    return _folder(settings, lake.version)
+
+
+def _folder(settings: Settings, lake_version: str) -> Snapshots:
+    origin = f"{lake_version} {_code_hash()} ".encode() + own_code(settings)
     return Snapshots(Home(settings.home).features / hashlib.sha256(origin).hexdigest()[:16])
 
 
 def build_snapshots(
     settings: Settings, lake: Lake, moments: Sequence[datetime], *, entity: Entity = CUSTOMER
 ) -> tuple[Snapshots, int]:
-    """The snapshots, with those of `moments` made where they are missing; and how many were made.
+    """The snapshots, with those of `moments` made where they are missing; and how many were computed.
+
+    A moment that the lake's last growth cannot have changed keeps the snapshot of the version before.
 
     Call it holding the lock "features". A build cut short leaves whole files, and those missing are made by the next.
     """
@@ -94,6 +101,7 @@ def build_snapshots(
     missing = sorted({naive_utc(moment) for moment in moments if not snapshots.file(moment, entity).is_file()})
     backend = connect(settings) if missing else None
     own = own_features(settings)
+    made = 0
     for moment in missing:
         taken = take_snapshot(lake, backend, moment)
         chosen = features_of(taken, entity, own=own)
@@ -101,11 +109,40 @@ def build_snapshots(
         if not (folder / CATALOGUE).is_file():
             write_text(folder / CATALOGUE, json.dumps(_described(table, entity, chosen), indent=2))
         target = snapshots.file(moment, entity)
+        kept = _kept(settings, lake, snapshots, moment, entity)
+        if kept is not None:
+            _link(kept, target)
+            continue
+        made += 1
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
         pq.write_table(row_of(table, entity, moment).to_pyarrow(), aside, compression="zstd")
         aside.replace(target)
     _forget_old(home, snapshots)
-    return snapshots, len(missing)
+    return snapshots, made
+
+
+def _kept(settings: Settings, lake: Lake, snapshots: Snapshots, moment: datetime, entity: Entity) -> Path | None:
+    """The snapshot of the lake version before, where it holds what this one would: see features.growth."""
+    grown = lake.manifest.get("grown")
+    if grown is None:
+        return None
+    before = _folder(settings, grown["from"])
+    until = unchanged_until(lake, grown["from"])
+    file = before.file(moment, entity)
+    if until is None or moment > until or not file.is_file():
+        return None
+    # A column given for the first time adds features to every moment.
+    return file if before.catalogue(entity) == snapshots.catalogue(entity) else None
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, which lasts when the folder of the first is removed."""
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without links
+        aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
+        shutil.copyfile(source, aside)
+        aside.replace(target)
 
 
 def _described(table: Any, entity: Entity, chosen: Sequence[Feature]) -> list[dict[str, Any]]:

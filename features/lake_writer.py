@@ -70,8 +70,8 @@ def _write_quarantines(
         elif kept is not None and kept != into:
             into.parent.mkdir(exist_ok=True)
             shutil.copyfile(kept, into)
-        elif kept is None:
-            into.unlink(missing_ok=True)
+        elif kept is None and into.exists():
+            into.unlink()
         counts[name] = count_quarantined(con, into)
     return {name: found for name, found in counts.items() if found}
 

@@ -35,7 +35,8 @@ def write_quarantine(
     parts.append(f"SELECT reason, source, row, {since} AS loaded_at, {text(file_hash)} AS file FROM set_aside_{table}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW quarantined AS {' UNION ALL '.join(parts)}")
     if con.execute("SELECT count(*) FROM (FROM quarantined LIMIT 1)").fetchone() == (0,):
-        target.unlink(missing_ok=True)
+        if target.exists():
+            target.unlink()
         return
     with new_file(target) as aside:
         con.execute(

@@ -100,6 +100,11 @@ class Shop:
         return (self.home.lake / CURRENT).read_text().strip()
 
 
+def load_again(folder: str) -> None:
+    """Load the shop in that folder; for processes of their own."""
+    Shop(Path(folder)).load()
+
+
 def check_counts(report: IngestReport) -> None:
     """Every row read is accounted for, once."""
     for table in report.tables:

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-PRELOADED = ["training.tracking", "training.promotions", "tests.training.registry.fakes", __name__]
+PRELOADED = ["features.ingest", "training.tracking", "training.promotions", "tests.training.registry.fakes", __name__]
 _WRITING = frozenset({"INSERT", "UPDATE", "DELETE", "COMMIT", "CREATE", "ALTER"})
 _MOVING = frozenset({"os.rename", "os.mkdir", "os.remove", "shutil.copytree", "shutil.rmtree"})
 

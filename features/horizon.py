@@ -76,7 +76,8 @@ def plan_cutoffs(first: datetime, last: datetime, horizon_days: int, *, most: in
             f"days ahead needs {MIN_HORIZONS * horizon_days}. Load more history, or set a shorter horizon_days."
         )
     weeks = (end - horizon - start).days // WEEK
-    test = start + timedelta(weeks=weeks)
+    # Three horizons before the test, so that the first training moment has one of history behind it.
+    test = max(start + timedelta(weeks=weeks), start + (MIN_HORIZONS - 1) * horizon)
     validation = test - horizon
 
     def before(moment: datetime) -> tuple[datetime, ...]:
@@ -84,7 +85,7 @@ def plan_cutoffs(first: datetime, last: datetime, horizon_days: int, *, most: in
         # The first moment must have at least one horizon of history behind it.
         earliest = start + horizon
         weekly = [newest - timedelta(weeks=week) for week in range(most)]
-        return tuple(moment for moment in weekly if moment >= earliest) or (newest,)
+        return tuple(moment for moment in weekly if moment >= earliest)
 
     return Cutoffs(start, end, test, validation, before(validation), before(test))
 

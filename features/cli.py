@@ -13,7 +13,7 @@ from rich.markup import escape
 
 import features.cli_features
 from features.settings import current_settings
-from features.sources.complete_journey import NAME, TERMS
+from features.sources import cdnow, complete_journey
 from features.terminal import out, print_json, print_table, progress, step
 
 app = typer.Typer(no_args_is_help=True)
@@ -24,7 +24,14 @@ class Source(StrEnum):
     """What can be loaded."""
 
     FILES = "files"
-    COMPLETE_JOURNEY = NAME
+    SQL = "sql"
+    COMPLETE_JOURNEY = complete_journey.NAME
+    CDNOW = cdnow.NAME
+
+    @property
+    def terms(self) -> str:
+        """The terms of use of data that others ship."""
+        return {Source.COMPLETE_JOURNEY: complete_journey.TERMS, Source.CDNOW: cdnow.TERMS}.get(self, "")
 
 
 @app.command(
@@ -51,17 +58,22 @@ def ingest(
         quantity = "Quantity"
         amount = { expression = "Quantity * Price" }
 
+    With --source sql each table says table = "orders" (or query = "SELECT …")
+    instead of path, and may name a watermark column, from whose newest value
+    the next load goes on; the database's address stands in REGULARS_SOURCE_URL.
+
     Later files add to what is there. Rows that break the contract are set aside
     with the reason, and counted; they never stop the load.
     """
     from features.ingest import ingest as load
 
-    if source is Source.FILES and mapping is None:
+    mapped = source in (Source.FILES, Source.SQL)
+    if mapped and mapping is None:
         raise typer.BadParameter("is needed to load files, for instance  --mapping shop.toml", param_hint="--mapping")
-    if source is not Source.FILES and mapping is not None:
-        raise typer.BadParameter(f"goes with files alone; {source.value} has its own.", param_hint="--mapping")
-    if source is Source.COMPLETE_JOURNEY:
-        progress.print(f"[yellow]note[/] {escape(TERMS)}", soft_wrap=True)
+    if not mapped and mapping is not None:
+        raise typer.BadParameter(f"goes with files and sql alone; {source.value} has its own.", param_hint="--mapping")
+    if source.terms:
+        progress.print(f"[yellow]note[/] {escape(source.terms)}", soft_wrap=True)
     with step(f"Loading {mapping or source.value}") as say:
         report = load(
             source.value,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -17,16 +18,16 @@ from features.home import ASIDE, Home, sweep
 from features.lake import Lake, read_lake
 from features.lake_writer import content_before, write_version
 from features.load_report import IngestReport, TableReport, warnings
-from features.mapping import TableSource, read_mapping
+from features.mapping import read_mapping
 from features.merging import Merged, merge
 from features.schema import TABLES
 from features.settings import Settings
 from features.source_files import SourceFile, examine
-from features.sources import complete_journey
+from features.sources import cdnow, complete_journey, database
 from features.sql import text
 from features.staging import stage
 
-SOURCES = (complete_journey.NAME, "files")
+SOURCES = (complete_journey.NAME, cdnow.NAME, "files", database.NAME)
 CONTRACT = 2  # raise when staging gives other rows for the same file
 Say = Callable[[str], None]
 
@@ -35,14 +36,23 @@ def _silent(_: str) -> None:
     pass
 
 
-def _sources(source: str, mapping: Path | None) -> list[TableSource]:
+#: Reads a source's tables as files into a folder, those of a database from the watermarks of the pull before on.
+Reader = Callable[[Path, Mapping[str, str]], database.Pulled]
+
+
+def _reader(source: str, mapping: Path | None, settings: Settings, say: Say) -> Reader:
+    """How a source is read. What can be seen to be wrong with it now is raised now, before anything is touched."""
     if source == complete_journey.NAME:
-        return complete_journey.tables()
-    if source == "files":
-        if mapping is None:
-            raise ConfigError("Source 'files' needs a mapping:  regulars ingest --source files --mapping shop.toml")
-        return read_mapping(mapping)
-    raise ConfigError(f"Unknown source '{source}'. Sources: {', '.join(SOURCES)}.")
+        shipped = complete_journey.tables()
+        return lambda _, since: database.Pulled(shipped, dict(since))
+    if source == cdnow.NAME:
+        return lambda scratch, since: database.Pulled(cdnow.tables(scratch), dict(since))
+    if mapping is None:
+        raise ConfigError(f"Source '{source}' needs a mapping:  regulars ingest --source {source} --mapping shop.toml")
+    if source == database.NAME:
+        return lambda scratch, since: database.pull(mapping, settings, scratch, since=since, say=say)
+    files = read_mapping(mapping)
+    return lambda _, since: database.Pulled(files, dict(since))
 
 
 def _fingerprint(files: Sequence[SourceFile]) -> str:
@@ -56,27 +66,33 @@ def _fingerprint(files: Sequence[SourceFile]) -> str:
 
 
 @contextmanager
-def _connection(home: Home, settings: Settings) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A scratch database in the data home, where there is room; gone afterwards, or swept by the next load."""
+def _scratch(home: Home) -> Iterator[Path]:
+    """A folder in the data home, where there is room; gone afterwards, or swept by the next load."""
     home.lake.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=ASIDE, dir=home.lake) as folder:
-        con = duckdb.connect(str(Path(folder) / "scratch.db"))
-        try:
-            con.execute(f"SET threads={settings.threads}; SET memory_limit={text(settings.memory_limit)}")
-            con.execute(f"SET temp_directory={text(folder)}; SET enable_progress_bar=false")
-            yield con, Path(folder)
-        except duckdb.OutOfMemoryException as error:
-            raise RegularsError(
-                f"memory_limit {settings.memory_limit} is not enough for this load ({str(error).splitlines()[0]}). "
-                "The lake is as it was. Raise REGULARS_MEMORY_LIMIT, or load the files in pieces: they add up."
-            ) from None
-        except (duckdb.IOException, OSError) as error:
-            raise RegularsError(
-                f"{home.root.resolve()}: cannot be written: {str(error).splitlines()[0]}. The lake is as it was. "
-                "Free space there, or set REGULARS_HOME to another disk, then load again."
-            ) from None
-        finally:
-            con.close()
+        yield Path(folder)
+
+
+@contextmanager
+def _connection(home: Home, settings: Settings, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in the scratch folder."""
+    con = duckdb.connect(str(scratch / "scratch.db"))
+    try:
+        con.execute(f"SET threads={settings.threads}; SET memory_limit={text(settings.memory_limit)}")
+        con.execute(f"SET temp_directory={text(str(scratch))}; SET enable_progress_bar=false")
+        yield con
+    except duckdb.OutOfMemoryException as error:
+        raise RegularsError(
+            f"memory_limit {settings.memory_limit} is not enough for this load ({str(error).splitlines()[0]}). "
+            "The lake is as it was. Raise REGULARS_MEMORY_LIMIT, or load the files in pieces: they add up."
+        ) from None
+    except (duckdb.IOException, OSError) as error:
+        raise RegularsError(
+            f"{home.root.resolve()}: cannot be written: {str(error).splitlines()[0]}. The lake is as it was. "
+            "Free space there, or set REGULARS_HOME to another disk, then load again."
+        ) from None
+    finally:
+        con.close()
 
 
 def _lake_before(home: Home, *, replace: bool) -> Lake | None:
@@ -111,24 +127,31 @@ def ingest(
     it is. Raises ConfigError for a wrong mapping and DataError for a file that cannot be used.
     """
     home = Home(settings.home)
-    sources = _sources(source, mapping)
+    if source not in SOURCES:
+        raise ConfigError(f"Unknown source '{source}'. Sources: {', '.join(SOURCES)}.")
+    read = _reader(source, mapping, settings, say)
     with home.lock("ingest"):
         sweep(home.lake)
         old = _lake_before(home, replace=replace)
         base = None if replace else old
-        if base is None and "order_lines" not in {given.table for given in sources}:
-            raise ConfigError("The first load needs [order_lines]: everything else is added to it.")
-        files = []
-        for given in sources:
-            say(f"{given.table}: looking through {given.path.name} ({_size(given.path)})")
-            files.append(examine(given))
-        fingerprint = _fingerprint(files)
-        if base is not None and base.manifest["loads"][-1] in (fingerprint, _dated(fingerprint, now)):
-            return _unchanged(source, base)
-        with _connection(home, settings) as (con, scratch):
-            version, reports, notes = _load(
-                con, scratch, home, files, base, source=source, fingerprint=fingerprint, now=now, say=say
-            )
+        with _scratch(home) as scratch:
+            pulled = read(scratch, base.manifest.get("watermarks", {}) if base else {})
+            if base is not None and not pulled.sources:
+                return _unchanged(source, base)
+            if base is None and "order_lines" not in {given.table for given in pulled.sources}:
+                raise ConfigError("The first load needs [order_lines]: everything else is added to it.")
+            files = []
+            for given in pulled.sources:
+                say(f"{given.table}: looking through {given.path.name} ({_size(given.path)})")
+                files.append(examine(given))
+            fingerprint = _fingerprint(files)
+            if base is not None and base.manifest["loads"][-1] in (fingerprint, _dated(fingerprint, now)):
+                return _unchanged(source, base)
+            about = {"sources": [source], "watermarks": pulled.watermarks}
+            with _connection(home, settings, scratch) as con:
+                version, reports, notes = _load(
+                    con, scratch, home, files, base, about=about, fingerprint=fingerprint, now=now, say=say
+                )
         return IngestReport(source, version, old.version if old else None, reports, notes)
 
 
@@ -167,7 +190,7 @@ def _load(
     files: Sequence[SourceFile],
     base: Lake | None,
     *,
-    source: str,
+    about: Mapping[str, Any],
     fingerprint: str,
     now: datetime,
     say: Say,
@@ -190,8 +213,9 @@ def _load(
         fingerprint = _dated(fingerprint, now)
     before = base.manifest if base else {"loads": [], "sources": []}
     about = {
+        **about,
         "loads": [*before["loads"], fingerprint],
-        "sources": sorted({*before["sources"], source}),
+        "sources": sorted({*before["sources"], *about["sources"]}),
         "warnings": notes,
         "grown": grown,
     }

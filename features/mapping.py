@@ -102,7 +102,8 @@ def _option(where: str, section: Mapping[str, Any], name: str, default: str | No
     return value
 
 
-def _table_source(file: Path, table: str, section: Any) -> TableSource:
+def table_source(file: Path, table: str, section: Any) -> TableSource:
+    """One table of a mapping file, checked. Raises ConfigError."""
     where = f"{file}: [{table}]"
     if table not in TABLES:
         raise ConfigError(f"{file}: unknown table '{table}'. Known tables: {', '.join(TABLES)}.")
@@ -172,19 +173,24 @@ def _path_problem(path: Path) -> str | None:
     return f"file {path} does not exist"
 
 
-def read_mapping(file: Path) -> list[TableSource]:
-    """The tables of a mapping file, in contract order. Raises ConfigError naming what is wrong and what is allowed."""
+def read_sections(file: Path) -> dict[str, Any]:
+    """The sections of a mapping file, those of known tables in contract order. Raises ConfigError when it has none."""
     if not file.is_file():
         raise ConfigError(f"Mapping file {file} does not exist (looked in {Path.cwd()}). See docs/ingest.md for one.")
     try:
         sections = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not a TOML file: {error}.") from None
-    sources = {table: _table_source(file, table, section) for table, section in sections.items()}
-    if not sources:
+    if not sections:
         raise ConfigError(f"{file}: maps no table. Add at least [order_lines]; see docs/ingest.md.")
-    for source in sources.values():
+    return {name: sections[name] for name in (*TABLES, *sections) if name in sections}
+
+
+def read_mapping(file: Path) -> list[TableSource]:
+    """The tables of a mapping file, in contract order. Raises ConfigError naming what is wrong and what is allowed."""
+    sources = [table_source(file, table, section) for table, section in read_sections(file).items()]
+    for source in sources:
         problem = _path_problem(source.path)
         if problem:
             raise ConfigError(f"{source.where}: {problem}. Correct 'path'.")
-    return [sources[name] for name in TABLES if name in sources]
+    return sources

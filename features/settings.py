@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,6 +34,9 @@ class Settings(BaseSettings):
         ge=1,
         le=730,
         description="Days a prediction looks ahead; unset: chosen from the shop's own gaps.",
+    )
+    source_url: SecretStr | None = Field(
+        None, description="Database that `ingest --source sql` reads, for instance postgresql://reader@host/shop."
     )
     features_file: Path | None = Field(
         None, description="Python file whose FEATURES are computed beside the built-in ones; see docs/features.md."

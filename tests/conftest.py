@@ -6,7 +6,7 @@ import features  # noqa: F401  first: it settles thread pools, which numpy reads
 from tests.small_shop import loaded
 from training.protocols import Context
 
-pytest_plugins = ["tests.not_run"]
+pytest_plugins = ["tests.not_run", "tests.postgres"]
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def test_what_cannot_be_loaded_exits_1_with_one_message_and_no_traceback(
     [
         ((), "--mapping"),
         (("--source", "kaggle"), "kaggle"),
-        (("--source", "complete-journey", "--mapping", "shop.toml"), "goes with files alone"),
+        (("--source", "complete-journey", "--mapping", "shop.toml"), "goes with files and sql alone"),
         (("--speed", "fast"), "--speed"),
     ],
 )

@@ -227,7 +227,7 @@ def test_mapping_written_by_a_windows_editor(shop: Shop) -> None:
 def test_sources(shop: Shop) -> None:
     with pytest.raises(ConfigError, match="Source 'files' needs a mapping:  regulars ingest"):
         ingest("files", shop.settings, now=NOW)
-    with pytest.raises(ConfigError, match=r"Unknown source 'kaggle'. Sources: complete-journey, files"):
+    with pytest.raises(ConfigError, match=r"Unknown source 'kaggle'. Sources: complete-journey, cdnow, files, sql"):
         ingest("kaggle", shop.settings, now=NOW)
 
 

@@ -1,0 +1,115 @@
+"""`regulars evaluate churn|propensity|value`: ours and the peers on one test cut-off, by the same metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.engine import connect
+from features.labels import ACTIVE_RULE
+from features.schema import ORDER_LINES, C
+from training.metrics_outcome import amount_metrics, probability_metrics, ranking_of, with_intervals
+from training.outcome_backtest import PROBABILITIES, BackTest, read_setting, run_backtest
+from training.protocols import Context, Evaluation, Metric
+
+OURS = "regulars"
+SPLIT = "cutoff"
+#: Draws of the bootstrap; fewer where there are many customers, whose intervals are narrow anyway.
+RESAMPLES, FEW_RESAMPLES, MANY = 200, 40, 50_000
+
+Floats = NDArray[np.float64]
+
+
+def measure(backtest: BackTest, name: str, scores: Floats) -> dict[str, float]:
+    """Every metric that applies: those of amounts, of probabilities, or of a ranking alone."""
+    if backtest.setting.question.is_amount:
+        return amount_metrics(backtest.actual, scores)
+    if name == OURS or name in PROBABILITIES:
+        return probability_metrics(backtest.actual, scores)
+    return ranking_of(backtest.actual, scores)
+
+
+def our_metrics(backtest: BackTest, predicted: Floats) -> list[Metric]:
+    """Every metric of predictions of ours on the test, with 95% bootstrap intervals over customers."""
+    rng = np.random.default_rng(backtest.setting.config.seed)
+    resamples = RESAMPLES if len(predicted) <= MANY else FEW_RESAMPLES
+    question = backtest.setting.question
+    return with_intervals(
+        amount_metrics if question.is_amount else probability_metrics,
+        backtest.actual,
+        predicted,
+        rng=rng,
+        resamples=resamples,
+    )
+
+
+def peer_metrics(backtest: BackTest) -> dict[str, dict[str, float]]:
+    """Every metric of every peer, by its name."""
+    return {name: measure(backtest, name, scores) for name, scores in backtest.peers.items()}
+
+
+def not_beaten(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A sentence for each peer that is better by the metric of the gate."""
+    metric = gate_metric(backtest)
+    sign = -1.0 if backtest.setting.question.is_amount else 1.0
+    return [
+        f"{name} is better on {metric}: {values[metric]:.4f}, ours {ours[metric]:.4f}"
+        for name, values in peers.items()
+        if sign * values[metric] > sign * ours[metric]
+    ]
+
+
+def gate_metric(backtest: BackTest) -> str:
+    """The metric by which versions of the model are compared."""
+    return "mae" if backtest.setting.question.is_amount else "auc"
+
+
+def evaluate_customers(
+    context: Context, model: str, *, as_of: datetime | None = None, seed: int | None = None
+) -> Evaluation:
+    """Ours and every peer, asked about the same customers as of one cut-off. `model` is churn, propensity or value.
+
+    Ours learned from what was known a horizon before the cut-off or earlier. Ends of our 95% intervals are `low` and
+    `high` in data.intervals. Raises DataError where the data are too few, or the horizon has not passed yet.
+    """
+    started = time.perf_counter()
+    setting = read_setting(context, model, as_of=as_of, seed=seed)
+    backtest = run_backtest(context, setting)
+    ours = our_metrics(backtest, backtest.predicted)
+    values = {metric.name: metric.value for metric in ours}
+    peers = peer_metrics(backtest)
+    results = {OURS: values, **peers}
+    return Evaluation(
+        model=model,
+        split=SPLIT,
+        data=_described(context, backtest, ours),
+        results={name: {metric: float(value) for metric, value in found.items()} for name, found in results.items()},
+        seconds=round(time.perf_counter() - started, 2),
+        notes=not_beaten(backtest, values, peers),
+    )
+
+
+def _described(context: Context, backtest: BackTest, ours: list[Metric]) -> dict[str, Any]:
+    setting = backtest.setting
+    lines = context.lake.tables(connect(context.settings))[ORDER_LINES.name]
+    known = lines.filter((lines[C.ORDERED_AT] < setting.moments.test) & (lines[C.QUANTITY] > 0))
+    orders = int(known.select(C.CUSTOMER_ID, C.ORDER_ID).distinct().count().execute())
+    rate = {"mean_spend": float(backtest.actual.mean())} if setting.question.is_amount else {}
+    return {
+        "customers": len(backtest.test),
+        "orders": orders,
+        "hash": context.lake.version,
+        "as_of": f"{setting.moments.test:%Y-%m-%d}",
+        "horizon_days": setting.horizon_days,
+        "asked_of": f"active customers: {ACTIVE_RULE}" if setting.question.active_only else "everybody who ever bought",
+        "predicted": setting.event,
+        "base_rate": float((backtest.actual > 0).mean()),
+        **rate,
+        "learned_from": [f"{moment:%Y-%m-%d}" for moment in setting.moments.refit],
+        "intervals": {m.name: {"low": m.low, "high": m.high} for m in ours if m.low is not None},
+    }

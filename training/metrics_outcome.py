@@ -1,0 +1,198 @@
+"""Metrics of predicted outcomes, one customer a row: pure functions of arrays. Definitions: docs/metrics.md.
+
+Throughout, `happened` is (customers,) bool, `scores` (customers,) where higher means likelier, and `probability`
+(customers,) in [0, 1]. What cannot be measured (one class only, a constant) is NaN, never a number made up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    log_loss,
+    mean_absolute_error,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+
+from training.protocols import Metric
+
+SHARES = (0.01, 0.05, 0.10, 0.20)
+#: Bins of the expected calibration error.
+BINS = 10
+#: Nearest a probability comes to 0 or 1 where its logarithm or log-odds is taken.
+EDGE = 1e-6
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def top_share(happened: Bools, scores: Floats, share: float) -> float:
+    """How often it happened among the `share` of customers scored highest: at least one, rounded to the nearest.
+
+    Customers tied at the edge count in equal parts, so the order of the rows does not matter.
+    """
+    size = max(round(share * len(scores)), 1)
+    edge = np.partition(scores, len(scores) - size)[len(scores) - size]
+    above, tied = scores > edge, scores == edge
+    places = size - int(above.sum())
+    return float((happened[above].sum() + places * happened[tied].mean()) / size)
+
+
+def ranking_of(happened: Bools, scores: Floats) -> dict[str, float]:
+    """How well scores order customers: auc, average_precision, and lift and capture at each of SHARES.
+
+    `lift@10%` is how often it happened in the top tenth over how often it happened at all; `capture@10%` is the part
+    of all that happened which lies there.
+    """
+    n, events = len(happened), int(happened.sum())
+    both = 0 < events < n
+    found = {
+        "auc": float(roc_auc_score(happened, scores)) if both else np.nan,
+        "average_precision": float(average_precision_score(happened, scores)) if events else np.nan,
+    }
+    for share in SHARES:
+        rate = top_share(happened, scores, share)
+        size = max(round(share * n), 1)
+        found[f"lift@{share:.0%}"] = rate / (events / n) if events else np.nan
+        found[f"capture@{share:.0%}"] = rate * size / events if events else np.nan
+    return found
+
+
+def calibration_error(happened: Bools, probability: Floats, *, equal_counts: bool = False, bins: int = BINS) -> float:
+    """Expected calibration error: the mean of |share that happened - mean probability| over bins, by customers.
+
+    Bins are of equal width over [0, 1] (Naeini, Cooper and Hauskrecht 2015), each closed on the right; with
+    `equal_counts` they hold equal numbers of customers, equal probabilities always together.
+    """
+    if equal_counts:
+        edges = np.unique(np.quantile(probability, np.arange(1, bins) / bins))
+    else:
+        edges = np.arange(1, bins) / bins
+    place = np.searchsorted(edges, probability, side="left")
+    size = len(edges) + 1
+    gap = np.bincount(place, happened, size) - np.bincount(place, probability, size)
+    return float(np.abs(gap).sum() / len(probability))
+
+
+def calibration_slope(happened: Bools, probability: Floats) -> float:
+    """Slope of the log-odds of what happened on the predicted log-odds (Cox 1958); 1 is right, below 1 overconfident.
+
+    NaN where the probabilities are constant, one class is missing, or they separate the classes (no finite slope).
+    """
+    odds = _log_odds(probability)
+    if not 0 < happened.sum() < len(happened) or np.ptp(odds) == 0:
+        return np.nan
+    if odds[happened].min() >= odds[~happened].max() or odds[happened].max() <= odds[~happened].min():
+        return np.nan
+    fitted = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(odds[:, None], happened)
+    return float(fitted.coef_[0, 0])
+
+
+def calibration_intercept(happened: Bools, probability: Floats) -> float:
+    """Log-odds to add to every prediction so that their mean is what happened (calibration in the large); 0 is right.
+
+    Above 0, it happened more often than predicted. NaN where one class is missing.
+    """
+    odds, share = _log_odds(probability), float(happened.mean())
+    if not 0 < share < 1:
+        return np.nan
+    widest = 60.0
+    return float(brentq(lambda shift: float(expit(odds + shift).mean()) - share, -widest, widest))
+
+
+def probability_metrics(happened: Bools, probability: Floats) -> dict[str, float]:
+    """Everything of `ranking_of`, and how far the probabilities can be taken at their word."""
+    return {
+        **ranking_of(happened, probability),
+        "brier": float(brier_score_loss(happened, probability)),
+        "log_loss": float(log_loss(happened, np.clip(probability, EDGE, 1 - EDGE), labels=[False, True])),
+        "ece": calibration_error(happened, probability),
+        "ece_equal_counts": calibration_error(happened, probability, equal_counts=True),
+        "calibration_slope": calibration_slope(happened, probability),
+        "calibration_intercept": calibration_intercept(happened, probability),
+        "mean_probability": float(probability.mean()),
+    }
+
+
+def amount_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
+    """How near predicted amounts come: mae, rmse, bias (mean predicted - mean actual), bias_share, correlation.
+
+    Amounts in the shop's currency; `bias_share` is the bias over the mean actual, `correlation` Pearson's. Either is
+    NaN where it is not defined.
+    """
+    bias, mean = float(predicted.mean() - actual.mean()), float(actual.mean())
+    moves = len(actual) > 1 and np.ptp(actual) > 0 and np.ptp(predicted) > 0
+    return {
+        "mae": float(mean_absolute_error(actual, predicted)),
+        "rmse": float(root_mean_squared_error(actual, predicted)),
+        "bias": bias,
+        "bias_share": bias / mean if mean else np.nan,
+        "correlation": float(np.corrcoef(actual, predicted)[0, 1]) if moves else np.nan,
+    }
+
+
+Measure = Callable[[NDArray, NDArray], Mapping[str, float]]
+
+
+def resampled(
+    measure: Measure, actual: NDArray, predicted: NDArray, *, rng: np.random.Generator, resamples: int
+) -> dict[str, Floats]:
+    """Each metric of `measure` on `resamples` draws of customers with replacement (Efron 1979)."""
+    draws = []
+    for _ in range(resamples):
+        rows = rng.integers(0, len(actual), len(actual))
+        draws.append(measure(actual[rows], predicted[rows]))
+    return {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
+
+
+def with_intervals(
+    measure: Measure, actual: NDArray, predicted: NDArray, *, rng: np.random.Generator, resamples: int = 200
+) -> list[Metric]:
+    """Each metric with the ends of its 95% percentile bootstrap interval; without ends where any draw is NaN."""
+    point = measure(actual, predicted)
+    draws = resampled(measure, actual, predicted, rng=rng, resamples=resamples)
+    found = []
+    for name, value in point.items():
+        if np.isfinite(draws[name]).all():
+            low, high = np.quantile(draws[name], (0.025, 0.975))
+            found.append(Metric(name, float(value), float(low), float(high)))
+        else:
+            found.append(Metric(name, float(value)))
+    return found
+
+
+def paired_difference(
+    metric: Callable[[NDArray, NDArray], float],
+    actual: Sequence[NDArray],
+    ours: Sequence[NDArray],
+    theirs: Sequence[NDArray],
+    *,
+    rng: np.random.Generator,
+    resamples: int = 1000,
+) -> Metric:
+    """Mean over back-tests of metric(ours) - metric(theirs), with its 95% interval.
+
+    Both are measured on the same draws of customers, each back-test drawn anew, so what is hard for both cancels.
+    """
+
+    def mean_of(rows: Sequence[NDArray[np.int64]]) -> float:
+        parts = zip(actual, ours, theirs, rows, strict=True)
+        return float(np.mean([metric(a[r], o[r]) - metric(a[r], t[r]) for a, o, t, r in parts]))
+
+    point = mean_of([np.arange(len(a)) for a in actual])
+    draws = [mean_of([rng.integers(0, len(a), len(a)) for a in actual]) for _ in range(resamples)]
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return Metric("difference", point, float(low), float(high))
+
+
+def _log_odds(probability: Floats) -> Floats:
+    clipped: Floats = logit(np.clip(probability, EDGE, 1 - EDGE))
+    return clipped

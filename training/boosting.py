@@ -23,8 +23,8 @@ class BoostingConfig:
     """Settings of one booster. The defaults were chosen on earlier cut-offs than any test and adapt to the rows."""
 
     num_leaves: int = 4
-    learning_rate: float = 0.06
-    max_rounds: int = 600
+    learning_rate: float = 0.04
+    max_rounds: int = 800
     patience: int = 50
     min_rows_in_leaf: int = 200  # at most; smaller data lower it
     feature_fraction: float = 0.3

@@ -21,6 +21,8 @@ OURS = "regulars"
 SPLIT = "cutoff"
 #: Draws of the bootstrap; fewer where there are many customers, whose intervals are narrow anyway.
 RESAMPLES, FEW_RESAMPLES, MANY = 200, 40, 50_000
+#: With fewer customers on the rarer side of the test, the figures say so.
+FEW_EVENTS = 50
 
 Floats = NDArray[np.float64]
 
@@ -64,6 +66,19 @@ def not_beaten(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str
     ]
 
 
+def told(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What a reader of the numbers should know: peers not beaten, and a test too small to be sure of."""
+    notes = not_beaten(backtest, ours, peers)
+    happened = int((backtest.actual > 0).sum())
+    rarer = happened if backtest.setting.question.is_amount else min(happened, len(backtest.actual) - happened)
+    if rarer < FEW_EVENTS:
+        notes.append(
+            f"only {rarer} of the {len(backtest.test):,} customers tested are on the rarer side, so every figure is "
+            "uncertain: see its interval"
+        )
+    return notes
+
+
 def gate_metric(backtest: BackTest) -> str:
     """The metric by which versions of the model are compared."""
     return "mae" if backtest.setting.question.is_amount else "auc"
@@ -90,7 +105,7 @@ def evaluate_customers(
         data=_described(context, backtest, ours),
         results={name: {metric: float(value) for metric, value in found.items()} for name, found in results.items()},
         seconds=round(time.perf_counter() - started, 2),
-        notes=not_beaten(backtest, values, peers),
+        notes=told(backtest, values, peers),
     )
 
 

@@ -29,6 +29,8 @@ SHARES = (0.01, 0.05, 0.10, 0.20)
 BINS = 10
 #: Nearest a probability comes to 0 or 1 where its logarithm or log-odds is taken.
 EDGE = 1e-6
+#: Share of bootstrap draws in which a metric may be undefined.
+UNDEFINED = 0.05
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -156,13 +158,18 @@ def resampled(
 def with_intervals(
     measure: Measure, actual: NDArray, predicted: NDArray, *, rng: np.random.Generator, resamples: int = 200
 ) -> list[Metric]:
-    """Each metric with the ends of its 95% percentile bootstrap interval; without ends where any draw is NaN."""
+    """Each metric with the ends of its 95% percentile bootstrap interval.
+
+    Draws in which it is not defined (nobody of one class was drawn) do not count; where they are more than
+    UNDEFINED of all, there are no ends.
+    """
     point = measure(actual, predicted)
     draws = resampled(measure, actual, predicted, rng=rng, resamples=resamples)
     found = []
     for name, value in point.items():
-        if np.isfinite(draws[name]).all():
-            low, high = np.quantile(draws[name], (0.025, 0.975))
+        defined = draws[name][np.isfinite(draws[name])]
+        if len(defined) >= (1 - UNDEFINED) * resamples:
+            low, high = np.quantile(defined, (0.025, 0.975))
             found.append(Metric(name, float(value), float(low), float(high)))
         else:
             found.append(Metric(name, float(value)))

@@ -28,7 +28,7 @@ from training.value import ValueModel
 #: Rows learned from at most: a shop with more customers is learned from a sample of them, the same at every moment.
 MOST_ROWS = 600_000
 #: Fewest customers on each side (stopped and stayed, bought and not) to learn from, and to be tested on.
-LEAST_TO_LEARN, LEAST_TO_TEST = 30, 10
+LEAST_TO_LEARN, LEAST_TO_TEST = 10, 5
 
 Floats = NDArray[np.float64]
 

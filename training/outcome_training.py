@@ -17,7 +17,7 @@ import pandas as pd
 from features.errors import DataError
 from features.schema import C
 from training.bundle import read_manifest, seal
-from training.evaluate_customers import OURS, gate_metric, not_beaten, our_metrics, peer_metrics
+from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
 from training.outcome_backtest import BackTest, predict_with, read_setting, refit, run_backtest
 from training.plots import amounts, gain, reliability
 from training.protocols import Context, Gate, Metric, Trained
@@ -64,7 +64,7 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
         test_as_of=test.replace(tzinfo=UTC),
         horizon_days=setting.horizon_days,
         rescore=lambda other: rescore(backtest, other),
-        notes=not_beaten(backtest, {metric.name: metric.value for metric in ours}, peers),
+        notes=told(backtest, {metric.name: metric.value for metric in ours}, peers),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,12 +13,17 @@ import typer
 from rich.markup import escape
 
 import features.cli_features
+from features.schema import TABLES
 from features.settings import current_settings
 from features.sources import cdnow, complete_journey
 from features.terminal import out, print_json, print_table, progress, step
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(features.cli_features.app, name="features")
+
+
+#: The tables of the contract, as choices.
+Table = StrEnum("Table", [(name.upper(), name) for name in TABLES])  # type: ignore[misc]
 
 
 class Source(StrEnum):
@@ -88,14 +94,46 @@ def ingest(
         return
     rows = [(t.table, t.read, t.added, t.updated, t.already, reasons(t.quarantined), t.held) for t in report.tables]
     title = f"Lake {report.version}" if report.changed else f"Lake {report.version}: nothing new"
-    print_table(title, ("table", "rows read", "added", "updated", "already there", "quarantined", "in the lake"), rows)
+    print_table(title, ("table", "read", "added", "updated", "already", "quarantined", "in the lake"), rows)
     for warning in report.warnings:
         out.print(f"[yellow]note[/] {escape(warning)}", soft_wrap=True)
 
 
 def reasons(quarantined: Mapping[str, int]) -> str:
-    """Counts of rows set aside, in words."""
-    return ", ".join(f"{count:,} {reason}" for reason, count in quarantined.items()) or "none"
+    """Counts of rows set aside, a reason a line."""
+    return "\n".join(f"{count:,} {reason}" for reason, count in quarantined.items()) or "none"
+
+
+@app.command(epilog="Example:  regulars quarantine --reason bad_ordered_at")
+def quarantine(
+    table: Annotated[Table | None, typer.Option(help="Only rows of this table.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only rows set aside for this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many rows at most.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that were set aside as JSON.")] = False,
+) -> None:
+    """Rows that loads set aside, and why. Correct the file or the mapping, then load again."""
+    from features.home import Home
+    from features.lake import read_lake
+    from features.quarantine import read_quarantine
+
+    lake = read_lake(Home(current_settings().home))
+    tables = [table.value] if table else list(TABLES)
+    rows = read_quarantine(lake.path, tables, reason=reason, limit=None if as_json else limit)
+    if as_json:
+        print_json(rows)
+        return
+    counts: Mapping[str, Mapping[str, int]] = lake.manifest["quarantined"]
+    total = sum(n for name in tables for why, n in counts.get(name, {}).items() if reason in (None, why))
+    title = f"Quarantine of lake {lake.version}: {total:,} rows" + (f", {limit:,} shown" if total > limit else "")
+    shown = [(row["table"], row["reason"], row["source"], _shown(row["row"])) for row in rows]
+    print_table(title, ("table", "reason", "file", "row"), shown)
+
+
+def _shown(row: str) -> str:
+    """A row set aside, its values by name; a line that could not be read, as it stands."""
+    if not row.startswith("{"):
+        return row
+    return ", ".join(f"{name}: {value}" for name, value in json.loads(row).items() if value is not None)
 
 
 @app.command(epilog="Example:  regulars quality --html quality.html")

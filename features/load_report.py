@@ -53,34 +53,36 @@ def warnings(con: duckdb.DuckDBPyConnection, tables: Sequence[str], reports: Seq
         found.append("No amounts: spend features and the value model are off. Map order_lines.amount to have them.")
     zero = one(con, "SELECT count(*) FROM lake_order_lines WHERE quantity = 0")
     if zero:
-        found.append(f"{zero:,} order lines have quantity 0: kept, counted as spend and not as a purchase.")
+        found.append(
+            f"{_count(zero, 'order line has', 'order lines have')} quantity 0: kept as spend, not as a purchase."
+        )
     returns = one(con, "SELECT count(*) FROM lake_order_lines WHERE quantity < 0 AND amount > 0")
     if returns:
         found.append(
-            f"{returns:,} returns (negative quantity) have a positive amount, so they count as spend. If they are "
-            "money given back, map amount with a minus:  CASE WHEN Quantity < 0 THEN -Amount ELSE Amount END"
+            f"{_count(returns, 'return', 'returns')} (negative quantity) with a positive amount, counted as spend. "
+            "If that is money given back, map amount with a minus:  CASE WHEN Quantity < 0 THEN -Amount ELSE Amount END"
         )
     for name in (C.ORDER_ID, C.CUSTOMER_ID, C.PRODUCT_ID):
         floats = one(con, f"SELECT count(*) FROM lake_order_lines WHERE regexp_full_match({name}, '[0-9]+[.]0')")
         if floats:
             found.append(
-                f"{floats:,} values of {name} end in .0 and are kept so. If they are whole numbers, map "
-                f"{name} = {{ expression = \"regexp_replace(Column, '[.]0$', '')\" }} in every table that has it."
+                f"{_count(floats, 'value', 'values')} of {name} with .0 at the end, kept so. If these are whole "
+                f"numbers, map {name} = {{ expression = \"regexp_replace(Column, '[.]0$', '')\" }} in every table that has it."
             )
     if "products" in tables:
         missing = "SELECT count(DISTINCT product_id) FROM lake_order_lines ANTI JOIN lake_products USING (product_id)"
         unknown = one(con, missing)
         if unknown:
             found.append(
-                f"{unknown:,} products in order_lines are unknown to products: kept, without name, category or stock. "
-                "Add them to the products file."
+                f"{_count(unknown, 'product', 'products')} in order_lines unknown to products: kept, without name or "
+                "category. Add them to the products file."
             )
     for report in reports:
         copies = report.quarantined.get(DUPLICATE, 0)
         if copies:
             found.append(
-                f"{report.table}: {copies:,} lines are exact copies of another and were set aside. If your export "
-                f'writes one line per unit, set duplicates = "keep" in [{report.table}].'
+                f"{report.table}: set aside {_count(copies, 'exact copy', 'exact copies')} of another line. If your "
+                f'export writes one line per unit, set duplicates = "keep" in [{report.table}].'
             )
         swallowed = con.execute(
             f"SELECT source, regexp_extract(row, 'line [0-9]+'), length(row) - length(replace(row, chr(10), '')) "
@@ -92,5 +94,10 @@ def warnings(con: duckdb.DuckDBPyConnection, tables: Sequence[str], reports: Seq
             )
         bad = sum(report.quarantined.values()) - copies
         if bad:
-            found.append(f"{report.table}: {bad:,} rows break the contract and are in quarantine, with the reason.")
+            broken = _count(bad, "row that breaks", "rows that break")
+            found.append(f"{report.table}: set aside {broken} the contract. See them:  regulars quarantine")
     return found
+
+
+def _count(number: int, one_of: str, many: str) -> str:
+    return f"{number:,} {one_of if number == 1 else many}"

@@ -6,8 +6,10 @@ Columns: reason, source (file name), row (JSON of the columns the mapping reads,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -42,6 +44,25 @@ def write_quarantine(
         con.execute(
             f"COPY (FROM quarantined ORDER BY loaded_at, source, reason, row) TO {text(str(aside))} (FORMAT parquet)"
         )
+
+
+def read_quarantine(
+    version: Path, tables: Sequence[str], *, reason: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Rows set aside of these tables, with `table`, `reason`, `source` and `row`; the newest loads first."""
+    found: list[dict[str, Any]] = []
+    with duckdb.connect() as con:
+        for table in tables:
+            file = quarantine_file(version, table)
+            if file.is_file() and (limit is None or len(found) < limit):
+                only = f"WHERE reason = {text(reason)}" if reason else ""
+                most = "" if limit is None else f"LIMIT {limit - len(found)}"
+                rows = con.execute(
+                    f"SELECT reason, source, row FROM read_parquet({text(str(file))}) {only} "
+                    f"ORDER BY loaded_at DESC, source, reason, row {most}"
+                ).fetchall()
+                found += [{"table": table, "reason": why, "source": source, "row": row} for why, source, row in rows]
+    return found
 
 
 def count_quarantined(con: duckdb.DuckDBPyConnection, file: Path) -> dict[str, int]:

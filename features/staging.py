@@ -166,6 +166,7 @@ def stage(
     source = file.source
     define_macros(con, source)
     found = open_raw(con, file, scratch)
+    say(f"{source.table}: reading {source.path.name}")
     names = _typed_table(con, source, found, now)
     take_rejects(con)
     file.check_unchanged()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: The commands in the order a shop meets them; help shows them so.
 ORDER = (
-    *("ingest", "quality", "features", "train", "evaluate", "promote", "rollback", "models", "score"),
+    *("ingest", "quarantine", "quality", "features", "train", "evaluate", "promote", "rollback", "models", "score"),
     *("recommend", "at-risk", "serve", "demo", "doctor"),
 )
 

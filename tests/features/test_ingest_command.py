@@ -32,7 +32,7 @@ def test_load_prints_what_came_of_it_and_exits_0(shop: Shop) -> None:
     assert f"Lake {shop.current()}" in done.stdout
     row = next(line.split() for line in done.stdout.splitlines() if line.strip().startswith("order_lines"))
     assert row == ["order_lines", "2", "1", "0", "0", "1", "bad_ordered_at", "1"]
-    assert "note order_lines: 1 rows break the contract and are in quarantine" in done.stdout
+    assert "note order_lines: set aside 1 row that breaks the contract. See them:  regulars quarantine" in done.stdout
     assert "order_lines: looking through orders.csv" in done.stderr
     assert "order_lines: 2 rows read, 1 break the contract" in done.stderr
     assert "✓ Loading shop.toml" in done.stderr

@@ -321,7 +321,7 @@ def test_products_that_orders_name_and_products_do_not_are_kept_with_a_note(shop
     shop.write("products.csv", "id\njam\n")
     report = shop.load_lines(GOOD, mapping=MAPPING + '[products]\npath = "products.csv"\nproduct_id = "id"\n')
     assert shop.values("product_id") == ["tea"]
-    assert any("1 products in order_lines are unknown to products: kept" in warning for warning in report.warnings)
+    assert any("1 product in order_lines unknown to products: kept" in warning for warning in report.warnings)
 
 
 def test_nothing_is_loaded_when_a_later_table_cannot_be(shop: Shop) -> None:

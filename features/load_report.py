@@ -67,7 +67,8 @@ def warnings(con: duckdb.DuckDBPyConnection, tables: Sequence[str], reports: Seq
         if floats:
             found.append(
                 f"{_count(floats, 'value', 'values')} of {name} with .0 at the end, kept so. If these are whole "
-                f"numbers, map {name} = {{ expression = \"regexp_replace(Column, '[.]0$', '')\" }} in every table that has it."
+                f"numbers, map {name} = {{ expression = \"regexp_replace(Column, '[.]0$', '')\" }} in every table "
+                "that has it."
             )
     if "products" in tables:
         missing = "SELECT count(DISTINCT product_id) FROM lake_order_lines ANTI JOIN lake_products USING (product_id)"

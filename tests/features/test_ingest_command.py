@@ -126,3 +126,29 @@ def test_two_loads_at_once_the_second_is_told_to_wait(shop: Shop) -> None:
     assert done.returncode == 1
     assert f"error: Another 'ingest' is running on {shop.home.root}. Wait for it to end, or stop it" in done.stderr
     assert shop.load().changed
+
+
+def test_quarantine_shows_what_was_set_aside_and_why(shop: Shop) -> None:
+    shop.load_lines(GOOD, "o2,ann,tea,never,1,1", "o3,bob", *[f"o{n},ann,tea,2024-01-01,1,x" for n in range(4, 34)])
+    done = regulars(shop, "quarantine", "--reason", "bad_ordered_at")
+    assert done.returncode == 0
+    assert f"Quarantine of lake {shop.current()}: 1 rows" in done.stdout
+    assert "order: o2, customer: ann, product: tea, at: never, pieces: 1, paid: 1" in done.stdout
+    some = regulars(shop, "quarantine", "--limit", "3").stdout
+    assert "32 rows, 3 shown" in some
+    assert some.count("orders.csv") == 3
+    rows = json.loads(regulars(shop, "quarantine", "--table", "order_lines", "--json").stdout)
+    assert len(rows) == 32
+    assert rows[-1] == {
+        "table": "order_lines",
+        "reason": "unreadable_line",
+        "source": "orders.csv",
+        "row": "line 4: o3,bob",
+    }
+    assert json.loads(regulars(shop, "quarantine", "--table", "products", "--json").stdout) == []
+
+
+def test_quarantine_of_no_lake_says_what_to_load(shop: Shop) -> None:
+    done = regulars(shop, "quarantine")
+    assert done.returncode == 1
+    assert "No data is loaded" in done.stderr

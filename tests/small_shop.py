@@ -1,7 +1,7 @@
-"""A made-up shop small enough to train on in seconds: 160 customers, a year, 40 products.
+"""A made-up shop small enough to train on in seconds: 400 customers, a year, 40 products.
 
-Customers come at their own rhythm, buy mostly from their own few products, and every third stops for good somewhere in
-the year, so that there is something to learn. The same seed gives the same shop.
+Customers come at their own rhythm, buy mostly from their own few products, and every second stops for good somewhere in
+the last two thirds of the year, so that there is something to learn. The same seed gives the same shop.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ category = "Category"
 """
 
 
-def write_files(folder: Path, *, customers: int = 160, products: int = 40, seed: int = 7) -> Path:
+def write_files(folder: Path, *, customers: int = 400, products: int = 40, seed: int = 7) -> Path:
     """Writes orders.csv, articles.csv and shop.toml; the path of the last."""
     rng = np.random.default_rng(seed)
     price = np.round(rng.uniform(1, 12, products), 2)
@@ -51,7 +51,7 @@ def write_files(folder: Path, *, customers: int = 160, products: int = 40, seed:
         favourites = rng.choice(products, size=6, replace=False)
         taste = popularity / popularity.sum() * 0.3
         taste[favourites] += 0.7 / len(favourites)
-        until = DAYS if customer % 3 else rng.uniform(60, DAYS)
+        until = DAYS if customer % 2 else rng.uniform(DAYS / 3, DAYS)
         day, visit = rng.uniform(0, gap), 0
         while day < until:
             at = START + timedelta(minutes=int(day * 1440))

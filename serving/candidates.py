@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from serving.catalogue import Catalogue
 from training.ranked_lists import NO_PRODUCT, SOURCES, RankedLists
 
-OWN_HISTORY, ALS, ITEM_ITEM, POPULAR = SOURCES
+OWN_HISTORY, ALS, ITEM_ITEM, POPULAR, NEXT_ORDER, SIMILAR_CUSTOMERS = SOURCES
 #: Sources that only the server knows.
 CATALOGUE, CATEGORY = "catalogue", "category"
 
@@ -46,7 +46,11 @@ def _personal_reason(source: str, orders: int) -> str:
     if source == ALS:
         return "Bought by customers who buy what you buy"
     if source == ITEM_ITEM:
-        return "Often in the same orders as what you buy"
+        return "Bought by the buyers of what you buy"
+    if source == NEXT_ORDER:
+        return "Often bought in the order that follows ones like yours"
+    if source == SIMILAR_CUSTOMERS:
+        return "Bought by customers whose orders are like yours"
     return POPULAR_REASON
 
 

@@ -50,7 +50,10 @@ class Item(Struct, frozen=True):
     ]
     source: Annotated[
         str,
-        Meta(description="own_history, als, item_item, cart, session, bought_together, category, popular, catalogue."),
+        Meta(
+            description="own_history, als, item_item, next_order, similar_customers, cart, session, bought_together, "
+            "category, popular, catalogue."
+        ),
     ]
     reason: Annotated[str, Meta(description="Why, in words.")]
     category: str | None = None

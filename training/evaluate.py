@@ -19,6 +19,7 @@ from features.errors import ConfigError, DataError
 from features.horizon import shop_rhythm
 from features.matrix import Purchases, day_number, read_purchases
 from training.baselines import baselines
+from training.candidates.attributes import read_attributes
 from training.metrics_ranking import KS, ranking_metrics
 from training.pair_table import CandidateSources
 from training.protocols import Context, Evaluation
@@ -101,13 +102,15 @@ def evaluate_recommender(
     receives what ours recommended (customer_id, rank from 1, product_id, score, source).
     """
     started = time.perf_counter()
-    purchases = read_purchases(context.lake, connect(context.settings))
+    backend = connect(context.settings)
+    purchases = read_purchases(context.lake, backend)
+    attributes = read_attributes(context.lake, backend, purchases)
     question, horizon_days = make_split(context, purchases, split=split, as_of=as_of, customers=customers)
     settings = context.settings
     chance = settings.seed if seed is None else seed
     config = (config or RecommenderConfig()).on(threads=settings.threads, seed=chance)
-    ranker = learn_ranker(question, config, horizon_days=horizon_days)
-    sources = CandidateSources(config.candidates).fit(question.history)
+    ranker = learn_ranker(question, config, horizon_days=horizon_days, attributes=attributes)
+    sources = CandidateSources(config.candidates, attributes).fit(question.history)
     depth = max(ks)
     ours = recommend(sources, ranker, question.customers, question.moment, depth=depth)
     lists = {"regulars": ours.lists, **baselines(question, sources, depth)}

@@ -32,6 +32,11 @@ class Truth:
         """(entries,) which customer each entry belongs to."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
+    def between(self, start: int, stop: int) -> Truth:
+        """Only the customers [start, stop)."""
+        indptr = self.indptr[start : stop + 1]
+        return Truth(indptr - indptr[0], self.indices[indptr[0] : indptr[-1]])
+
     def keep(self, mask: NDArray[np.bool_]) -> Truth:
         """The same customers with only the entries where `mask` (entries,) is true."""
         kept = np.concatenate(([0], np.cumsum(mask)))

@@ -10,15 +10,23 @@ from scipy import sparse
 
 from features.matrix import Purchases
 from training.candidates.als import AlsCandidates
-from training.candidates.history import ORDER_DECAYS, own_history, typical_gap_days
+from training.candidates.attributes import Attributes, habit_columns
+from training.candidates.history import ORDER_DECAYS, lines_of, own_history, typical_gap_days
 from training.candidates.item_item import ItemItemCandidates
+from training.candidates.neighbours import Neighbours
+from training.candidates.next_order import NextOrder
 from training.candidates.pairs import rank_within
-from training.candidates.popularity import Popularity, popularity
+from training.candidates.popularity import Popularity, RecentPopularity, popularity
+from training.candidates.reorder import ReorderRates
+from training.candidates.transitions import Transitions
+from training.pair_features import customer_columns, own_columns, product_columns
 from training.ranked_lists import SOURCES
 
-OWN, ALS, ITEM_ITEM, POPULAR = range(len(SOURCES))
+OWN, ALS, ITEM_ITEM, POPULAR, NEXT_ORDER, NEIGHBOURS = range(len(SOURCES))
 #: Weight of an order one further back: for taste (slow) and for what the next order follows on (fast).
-TASTE_DECAY, RECENT_DECAY = 0.98, 0.8
+TASTE_DECAY, NEIGHBOUR_DECAY, RECENT_DECAY, LAST_DECAY = 0.98, 0.9, 0.8, 0.3
+#: Older orders weigh too little to be asked what follows on them.
+LEAST_WEIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,15 @@ class CandidateConfig:
     """How many candidates each source gives a customer."""
 
     own: int = 300
-    als: int = 80
-    item_item: int = 80
+    als: int = 40
+    item_item: int = 40
     popular: int = 50
-    factors: int = 64
+    transitions: int = 40
+    next_order: int = 60
+    neighbours: int = 60
+    factors: int = 32
+    linear_products: int = 1_500  # of the best sold, that the linear model of the next order knows
+    pool: int = 15_000  # customers that neighbours are sought among
     threads: int = 2
     seed: int = 0
 
@@ -57,7 +70,12 @@ class PairTable:
         return self.keys % self.n_products
 
 
-def _weights(history: Purchases, decay: float) -> sparse.csr_matrix:
+def decayed(history: Purchases, decay: float, *, least: float = 0.0) -> sparse.csr_matrix:
+    """(customers, products) purchases, each weighing `decay` to the power of how many orders it lies back.
+
+    Orders that weigh less than `least` are left out.
+    """
+    history = history.keep_orders(decay**history.orders_from_end >= least)
     weight = (decay ** np.repeat(history.orders_from_end, history.order_sizes)).astype(np.float32)
     owner = np.repeat(history.order_customer, history.order_sizes)
     matrix = sparse.csr_matrix(
@@ -70,8 +88,9 @@ def _weights(history: Purchases, decay: float) -> sparse.csr_matrix:
 class CandidateSources:
     """All sources fitted on one history; `table` asks them about customers. The history must hold no label."""
 
-    def __init__(self, config: CandidateConfig) -> None:
+    def __init__(self, config: CandidateConfig, attributes: Attributes | None = None) -> None:
         self.config = config
+        self.attributes = attributes
 
     def fit(self, history: Purchases) -> CandidateSources:
         """Fit every source on the whole history."""
@@ -79,11 +98,18 @@ class CandidateSources:
         self.history_ = history
         self.gap_days_ = typical_gap_days(history)
         self.popularity_: Popularity = popularity(history)
-        taste = _weights(history, TASTE_DECAY)
+        self.recent_popularity_ = RecentPopularity().fit(history, gap_days=self.gap_days_)
+        self.reorder_ = ReorderRates().fit(history)
+        taste = decayed(history, TASTE_DECAY)
+        self.taste_ = decayed(history, NEIGHBOUR_DECAY)
         taste.data = np.log1p(taste.data)
         self.als_ = AlsCandidates(factors=config.factors, threads=config.threads, seed=config.seed).fit(taste)
         self.item_item_ = ItemItemCandidates(threads=config.threads).fit(taste)
-        self.recent_ = _weights(history, RECENT_DECAY)
+        self.recent_ = decayed(history, RECENT_DECAY, least=LEAST_WEIGHT)
+        self.last_ = decayed(history, LAST_DECAY, least=LEAST_WEIGHT)
+        self.transitions_ = Transitions().fit(history)
+        self.next_order_ = NextOrder(products=config.linear_products).fit(history)
+        self.neighbours_ = Neighbours(pool=config.pool, decay=NEIGHBOUR_DECAY, seed=config.seed).fit(history)
         return self
 
     def table(self, customers: NDArray[np.int32], moment: NDArray[np.float64]) -> PairTable:
@@ -91,23 +117,56 @@ class CandidateSources:
         history, config, n_products = self.history_, self.config, self.history_.n_products
         n_rows = len(customers)
         own_keys, own = own_history(history, customers, moment, gap_days=self.gap_days_)
-        near = self.item_item_.scored(self.recent_[customers])
-        near_rank = rank_within(near.keys // n_products, near.scores)
-        best = self.popularity_.best_first[: config.popular].astype(np.int64)
-        parts = [
-            self.als_.candidates(customers, config.als),
-            near.keys[near_rank < config.item_item],
-            (np.arange(n_rows, dtype=np.int64)[:, None] * n_products + best).ravel(),
-        ]
         strength = own[f"decay_{ORDER_DECAYS[0]}"] + 0.5 * own[f"decay_{ORDER_DECAYS[1]}"]
         own["rank"] = rank_within(own_keys // n_products, strength).astype(np.float32)
-        parts.append(own_keys[own["rank"] < config.own])
-        keys = np.unique(np.concatenate(parts))
-        columns = self._features(customers, moment, keys, own_keys, own)
-        columns["item_item"] = near.at(keys, missing=0.0)
+        near = self.item_item_.scored(self.recent_[customers])
+        follows = self.transitions_.scored(self.last_[customers])
+        alike, alike_next = self.neighbours_.scored(customers, self.taste_[customers])
+        linear = self.next_order_.scores(history, customers)
+        best = self.popularity_.best_first[: config.popular].astype(np.int64)
+        proposed = {
+            POPULAR: (np.arange(n_rows, dtype=np.int64)[:, None] * n_products + best).ravel(),
+            ITEM_ITEM: near.best(config.item_item, n_products),
+            ALS: self.als_.candidates(customers, config.als),
+            NEIGHBOURS: np.union1d(
+                alike.best(config.neighbours, n_products), alike_next.best(config.neighbours, n_products)
+            ),
+            NEXT_ORDER: np.union1d(
+                follows.best(config.transitions, n_products), self._best_linear(linear, config.next_order)
+            ),
+            OWN: own_keys[own["rank"] < config.own],
+        }
+        keys = np.unique(np.concatenate(list(proposed.values())))
+        # The last that proposed a pair names it; own history comes last.
         sources = np.full(len(keys), POPULAR, dtype=np.uint8)
-        for code, part in ((ALS, parts[0]), (ITEM_ITEM, parts[1]), (OWN, own_keys)):
-            sources[np.isin(keys, part, assume_unique=True)] = code
+        for code, part in proposed.items():
+            sources[np.searchsorted(keys, part)] = code
+        rows, products = keys // n_products, keys % n_products
+        columns = own_columns(keys, own_keys, own)
+        columns["als"] = self.als_.score(customers, keys)
+        for name, scored in (("item_item", near), ("follows", follows), ("alike", alike), ("alike_next", alike_next)):
+            columns[name] = scored.at(keys, missing=0.0)
+        place = np.full(n_products, -1)
+        place[self.next_order_.codes_] = np.arange(len(self.next_order_.codes_))
+        known = place[products] >= 0
+        columns["linear"] = (
+            np.where(known, linear[rows, place[products]], np.nan) if linear.size else np.full(len(keys), np.nan)
+        )
+        columns["reorder_rate"] = np.where(
+            np.isnan(columns["own_last_back"]),
+            np.nan,
+            self.reorder_.at(np.nan_to_num(columns["own_last_back"]), products),
+        )
+        columns["reorder_overall"] = self.reorder_.overall_[products]
+        columns["popular_period"], columns["popular_periods"] = self.recent_popularity_.at(moment, rows, products)
+        columns |= product_columns(history, self.popularity_, products)
+        lines = lines_of(history, customers)
+        n_own = history.orders_per_customer[customers]
+        if self.attributes is not None:
+            for name, classes in self.attributes.classes.items():
+                own_decayed = columns[f"own_decay_{ORDER_DECAYS[0]}"]
+                columns |= habit_columns(lines, n_own, keys, classes, own_decayed, name)
+        columns |= customer_columns(history, customers, moment, lines, rows)
         return PairTable(
             keys=keys,
             values=np.column_stack(list(columns.values())).astype(np.float32, copy=False),
@@ -118,49 +177,11 @@ class CandidateSources:
             n_products=n_products,
         )
 
-    def _features(
-        self,
-        customers: NDArray[np.int32],
-        moment: NDArray[np.float64],
-        keys: NDArray[np.int64],
-        own_keys: NDArray[np.int64],
-        own: dict[str, NDArray[np.float32]],
-    ) -> dict[str, NDArray[np.floating]]:
-        history, n_products, n_rows = self.history_, self.history_.n_products, len(customers)
-        rows, products = keys // n_products, keys % n_products
-        columns: dict[str, NDArray[np.floating]] = {}
-        bought = np.isin(keys, own_keys, assume_unique=True)
-        place = np.searchsorted(own_keys, keys[bought])
-        for name, values in own.items():
-            # What counts is 0 for a product never bought; what measures time is unknown.
-            missing = 0.0 if name.startswith(("orders", "decay", "half", "share", "small")) else np.nan
-            column = np.full(len(keys), missing, dtype=np.float32)
-            column[bought] = values[place]
-            columns[f"own_{name}"] = column
-        columns["als"] = self.als_.score(customers, keys)
-        popular = self.popularity_
-        n_orders = max(history.n_orders, 1)
-        columns["popular_share"] = popular.orders[products] / n_orders
-        columns["popular_last"] = popular.in_last_orders[products] / max(history.n_customers, 1)
-        columns["popular_last_three"] = popular.in_last_three[products] / max(history.n_customers, 1)
-        columns["popular_recent"] = popular.recent[products] / max(float(popular.recent.sum()), 1.0)
-        columns["trend"] = (popular.recent[products] + 1) / (popular.orders[products] + 10)
-        columns["buyers"] = popular.buyers[products]
-        columns["rebuy_share"] = popular.rebuyers[products] / (popular.buyers[products] + 1)
-        columns["orders_per_buyer"] = popular.orders[products] / np.maximum(popular.buyers[products], 1)
-        n_own = history.orders_per_customer[customers]
-        order_customer_lines = np.bincount(
-            history.order_customer, weights=history.order_sizes, minlength=history.n_customers
-        )[customers]
-        distinct = np.bincount(own_keys // n_products, minlength=n_rows)
-        last_order = np.maximum(history.customer_start[customers + 1] - 1, 0)
-        has_orders = n_own > 0
-        columns["customer_orders"] = n_own[rows].astype(np.float32)
-        columns["customer_order_size"] = (order_customer_lines / np.maximum(n_own, 1))[rows]
-        columns["customer_repeat_share"] = (1 - distinct / np.maximum(order_customer_lines, 1))[rows]
-        columns["customer_last_size"] = np.where(has_orders, history.order_sizes[last_order], 0)[rows].astype(
-            np.float32
-        )
-        silent = np.where(has_orders, moment - history.order_day[last_order], np.nan)
-        columns["customer_days_silent"] = silent[rows]
-        return columns
+    def _best_linear(self, scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
+        depth = min(depth, scores.shape[1])
+        if depth == 0:
+            return np.empty(0, dtype=np.int64)
+        best = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
+        rows = np.arange(len(scores), dtype=np.int64)[:, None]
+        keys: NDArray[np.int64] = (rows * self.history_.n_products + self.next_order_.codes_[best]).ravel()
+        return keys

@@ -21,7 +21,7 @@ from training.bundle import read_manifest, seal
 
 KIND = "ranking"
 #: What put a product on a customer's list, in the order of the codes in `sources`.
-SOURCES = ("own_history", "als", "item_item", "popular")
+SOURCES = ("own_history", "als", "item_item", "popular", "next_order", "similar_customers")
 NO_PRODUCT = -1
 _ARRAYS = ("lists", "scores", "sources", "own_orders", "popular", "neighbours", "neighbour_lift")
 

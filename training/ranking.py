@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from training.pair_table import PairTable
 class RankerConfig:
     """Settings of the ranker; the defaults adapt to the number of pairs and need no tuning."""
 
+    objective: str = "lambdarank"  # or "binary"
     num_leaves: int = 31
     learning_rate: float = 0.06
     max_rounds: int = 250
@@ -53,14 +54,16 @@ class Ranker:
     def __init__(self, config: RankerConfig | None = None) -> None:
         self.config = config
 
-    def fit(self, tasks: Sequence[RankingTask]) -> Ranker:
+    def fit(self, tasks: Iterable[RankingTask]) -> Ranker:
         """Learn from past moments. Raises DataError when no candidate was ever bought."""
         import lightgbm as lgb
 
         config = self.config or RankerConfig()
         rng = np.random.default_rng(config.seed)
+        names: list[str] = []
         train, held_out = [], []
         for task in tasks:
+            names = list(task.table.names)
             bought, rows = task.bought, task.table.rows
             has_any = np.zeros(task.table.n_rows, dtype=bool)
             has_any[rows[bought]] = True
@@ -75,16 +78,18 @@ class Ranker:
                 "No customer ever bought a product that could have been foreseen, so there is nothing to rank by. "
                 "The recommender needs customers with at least 3 orders; load more history."
             )
-        names = list(tasks[0].table.names)
         dataset = self._dataset(train, names, None)
         sets = [self._dataset(held_out, names, dataset)] if any(part[1].any() for part in held_out) else []
         n_pairs = sum(len(part[1]) for part in train)
         params = {
-            "objective": "lambdarank",
+            "objective": config.objective,
             "metric": "ndcg",
             "eval_at": [10],
-            "lambdarank_truncation_level": config.truncation,
-            "label_gain": [0, 1],
+            **(
+                {"lambdarank_truncation_level": config.truncation, "label_gain": [0, 1]}
+                if config.objective == "lambdarank"
+                else {}
+            ),
             "learning_rate": config.learning_rate,
             "num_leaves": config.num_leaves,
             "min_data_in_leaf": int(np.clip(n_pairs // 2000, 10, 100)),

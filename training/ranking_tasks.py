@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import DataError
+from features.matrix import Purchases
 from training.splits import Split, cutoff_split, last_order_split
 
 MIN_VISIBLE = 3
@@ -23,6 +25,7 @@ class TaskConfig:
     """How many past moments train the ranker, and how many customers of each."""
 
     moments: int = 3
+    fold_moments: int = 2  # of each fold of customers
     max_folds: int = 4
     max_customers: int = 12_000  # of one moment, chosen by chance
     seed: int = 0
@@ -70,11 +73,16 @@ def _last_orders(split: Split, config: TaskConfig, rng: np.random.Generator) -> 
     if asked <= 0.5 and len(eligible) >= config.max_folds:
         folds = int(np.clip(round(1 / asked), 2, config.max_folds))
         for fold in np.array_split(rng.permutation(eligible), folds):
-            yield last_order_split(history, among=np.sort(fold), min_orders=MIN_VISIBLE)
+            yield from _earlier_orders(history, np.sort(fold), config.fold_moments)
         return
-    for _ in range(config.moments):
+    yield from _earlier_orders(history, None, config.moments)
+
+
+def _earlier_orders(history: Purchases, among: NDArray[np.int32] | None, moments: int) -> Iterator[Split]:
+    """The last order of `among`, then the one before it with the last hidden as well, and so on."""
+    for _ in range(moments):
         try:
-            moment = last_order_split(history, min_orders=MIN_VISIBLE)
+            moment = last_order_split(history, among=among, min_orders=MIN_VISIBLE)
         except DataError:
             return
         yield moment

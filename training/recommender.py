@@ -24,6 +24,7 @@ from features.horizon import shop_rhythm
 from features.matrix import Purchases, day_number, read_purchases
 from training.baselines import baselines
 from training.bundle import read_manifest, seal
+from training.candidates.attributes import Attributes, read_attributes
 from training.everyone import rank_all
 from training.metrics_ranking import KS, bootstrap_interval, coverage, customer_metrics, mean, per_customer
 from training.metrics_ranking import hits as hits_of
@@ -95,8 +96,9 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
     purchases = read_purchases(context.lake, backend)
     config = (config or RecommenderConfig()).on(threads=settings.threads, seed=settings.seed)
     question = cutoff_split(purchases, as_of_day=day_number(cutoffs.test), horizon_days=horizon.days)
-    ranker = learn_ranker(question, config, horizon_days=horizon.days)
-    test = _BackTest(question, CandidateSources(config.candidates).fit(question.history), settings.seed)
+    attributes = read_attributes(context.lake, backend, purchases)
+    ranker = learn_ranker(question, config, horizon_days=horizon.days, attributes=attributes)
+    test = _BackTest(question, CandidateSources(config.candidates, attributes).fit(question.history), settings.seed)
 
     lists = {OURS: test.lists(ranker)}
     lists |= baselines(question, test.sources, lists[OURS].shape[1])
@@ -111,7 +113,7 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
     bundle = into / "bundle"
     bundle.mkdir()
     ranked = _write_bundle(
-        bundle, context, purchases, ranker, config, learned_before=cutoffs.test, horizon_days=horizon.days
+        bundle, context, purchases, attributes, ranker, config, learned_before=cutoffs.test, horizon_days=horizon.days
     )
     ours = metrics.pop(OURS)
     example = ranked.customers["customer_id"].to_pylist()[:EXAMPLE_CUSTOMERS]
@@ -126,7 +128,7 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
             )
         candidates = replace(_read_config(other), threads=settings.threads)
         same = candidates == config.candidates
-        sources = test.sources if same else CandidateSources(candidates).fit(question.history)
+        sources = test.sources if same else CandidateSources(candidates, attributes).fit(question.history)
         return test.metrics(_BackTest(question, sources, settings.seed).lists(Ranker.load(other / RANKER)))
 
     return Trained(
@@ -156,9 +158,11 @@ def rank_everyone(context: Context, bundle: Path) -> RankedLists:
     if about["lake"] == context.lake.version:
         return load_ranked_lists(bundle / RANKING)
     settings = context.settings
-    purchases = read_purchases(context.lake, connect(settings))
+    backend = connect(settings)
+    purchases = read_purchases(context.lake, backend)
+    attributes = read_attributes(context.lake, backend, purchases)
     config = RecommenderConfig(candidates=_read_config(bundle)).on(threads=settings.threads, seed=settings.seed)
-    sources = CandidateSources(config.candidates).fit(purchases)
+    sources = CandidateSources(config.candidates, attributes).fit(purchases)
     as_of = last_moment(context)
     return rank_all(
         context, purchases, sources, Ranker.load(bundle / RANKER), as_of=as_of, about={"as_of": as_of.isoformat()}
@@ -169,6 +173,7 @@ def _write_bundle(
     bundle: Path,
     context: Context,
     purchases: Purchases,
+    attributes: Attributes,
     ranker: Ranker,
     config: RecommenderConfig,
     *,
@@ -176,7 +181,7 @@ def _write_bundle(
     horizon_days: int,
 ) -> RankedLists:
     as_of = last_moment(context)
-    sources = CandidateSources(config.candidates).fit(purchases)
+    sources = CandidateSources(config.candidates, attributes).fit(purchases)
     ranked = rank_all(context, purchases, sources, ranker, as_of=as_of, about={"as_of": as_of.isoformat()})
     (bundle / RANKING).mkdir()
     save_ranked_lists(ranked, bundle / RANKING)

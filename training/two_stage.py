@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.matrix import Purchases
 from training.baselines import fill
+from training.candidates.attributes import Attributes
 from training.candidates.pairs import top_lists
 from training.pair_table import POPULAR, CandidateConfig, CandidateSources, PairTable
 from training.ranking import Ranker, RankerConfig, RankingTask
@@ -46,15 +47,18 @@ class Recommended:
     own_orders: NDArray[np.uint16]
 
 
-def learn_ranker(split: Split, config: RecommenderConfig, *, horizon_days: float) -> Ranker:
+def learn_ranker(
+    split: Split, config: RecommenderConfig, *, horizon_days: float, attributes: Attributes | None = None
+) -> Ranker:
     """A ranker learned from moments before the split's; it sees nothing the split hides."""
 
     def tasks() -> Iterator[RankingTask]:
         for moment in past_moments(split, config.tasks, horizon_days=horizon_days):
-            sources = CandidateSources(config.candidates).fit(moment.history)
-            yield RankingTask(sources.table(moment.customers, moment.moment), moment.truth)
+            sources = CandidateSources(config.candidates, attributes).fit(moment.history)
+            for part, table in _batches(sources, moment.customers, moment.moment):
+                yield RankingTask(table, moment.truth.between(part.start, min(part.stop, len(moment.customers))))
 
-    return Ranker(config.ranker).fit(list(tasks()))
+    return Ranker(config.ranker).fit(tasks())
 
 
 def _batches(
@@ -72,8 +76,12 @@ def recommend(
     moment: NDArray[np.float64],
     *,
     depth: int,
+    new_only: bool = False,
 ) -> Recommended:
-    """Ranked lists of exactly `depth` products each while the shop has as many, in the order of `customers`."""
+    """Ranked lists of exactly `depth` products each while the shop has as many, in the order of `customers`.
+
+    With `new_only`, products the customer bought before are left out, and lists may be shorter.
+    """
     history: Purchases = sources.history_
     depth = min(depth, history.n_products)
     shape = (len(customers), depth)
@@ -83,6 +91,8 @@ def recommend(
     own = np.zeros(shape, dtype=np.uint16)
     for part, table in _batches(sources, customers, moment):
         predicted = ranker.score(table)
+        if new_only:
+            predicted = np.where(table.own_orders > 0, -np.inf, predicted)
         ranked, position = top_lists(
             table.keys, predicted, n_rows=table.n_rows, n_products=table.n_products, depth=depth
         )
@@ -92,6 +102,9 @@ def recommend(
         for target, values in ((scores, predicted), (codes, table.sources), (own, table.own_orders)):
             view = target[part]
             view[found] = values[taken]
+    if new_only:
+        lists[np.isneginf(scores)] = -1
+        return Recommended(lists, scores, codes, own)
     lists = fill(lists, sources.popularity_.best_first, depth)
     # A place filled from the popular list ranks behind everything the ranker scored.
     unscored = np.isnan(scores)

@@ -12,7 +12,7 @@ from scipy import sparse
 class AlsCandidates:
     """Products near a customer's factors. `weights` (customers, products) says how strongly each was bought."""
 
-    def __init__(self, *, factors: int = 64, iterations: int = 8, threads: int = 2, seed: int = 0) -> None:
+    def __init__(self, *, factors: int = 32, iterations: int = 6, threads: int = 2, seed: int = 0) -> None:
         self.factors = factors
         self.iterations = iterations
         self.threads = threads

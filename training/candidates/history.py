@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,8 @@ from features.matrix import Purchases
 ORDER_DECAYS = (0.95, 0.8, 0.5)
 #: Half-lives in typical gaps between orders.
 HALF_LIVES = (6.0, 25.0)
+#: Purchases within so many last orders.
+RECENT_ORDERS = (3, 6, 12)
 OWN_FEATURES = (
     "orders",
     *(f"decay_{decay}" for decay in ORDER_DECAYS),
@@ -26,6 +30,7 @@ OWN_FEATURES = (
     "due_days",
     "last_gap",
     "small_orders",
+    *(f"in_last_{recent}" for recent in RECENT_ORDERS),
 )
 
 
@@ -36,6 +41,41 @@ def typical_gap_days(history: Purchases) -> float:
     return max(float(np.median(gaps[same])), 0.05) if same.any() else 1.0
 
 
+@dataclass(frozen=True)
+class Lines:
+    """What some customers bought, one entry per (order, product): `rows` numbers the customers asked about.
+
+    Within a row, entries are in time. `back` counts orders from the row's last one (0).
+    """
+
+    rows: NDArray[np.int64]
+    orders: NDArray[np.int64]
+    products: NDArray[np.int64]
+    back: NDArray[np.int64]
+
+
+def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of every range [start, start + length), one range after the other."""
+    before = np.cumsum(lengths) - lengths
+    found: NDArray[np.int64] = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+    return found
+
+
+def lines_of(history: Purchases, customers: NDArray[np.int32]) -> Lines:
+    """The purchases of `customers`, in their order; only theirs are touched."""
+    n_orders = history.orders_per_customer[customers]
+    orders = spans(history.customer_start[customers], n_orders)
+    row_of_order = np.repeat(np.arange(len(customers)), n_orders)
+    back_of_order = np.repeat(history.customer_start[customers + 1], n_orders) - 1 - orders
+    sizes = history.order_start[orders + 1] - history.order_start[orders]
+    return Lines(
+        rows=np.repeat(row_of_order, sizes),
+        orders=np.repeat(orders, sizes),
+        products=history.products[spans(history.order_start[orders], sizes)].astype(np.int64),
+        back=np.repeat(back_of_order, sizes),
+    )
+
+
 def own_history(
     history: Purchases, customers: NDArray[np.int32], moment: NDArray[np.float64], *, gap_days: float
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:
@@ -43,30 +83,23 @@ def own_history(
 
     Orders are counted back from the customer's last (0). Gaps and due-ness are NaN for a product bought once.
     """
-    n_products = history.n_products
-    row_of = np.full(history.n_customers, -1, dtype=np.int64)
-    row_of[customers] = np.arange(len(customers))
-    line_order = np.repeat(np.arange(history.n_orders), history.order_sizes)
-    line_row = row_of[history.order_customer][line_order]
-    asked = line_row >= 0
-    line_order, line_row = line_order[asked], line_row[asked]
-    line_key = line_row * n_products + history.products[asked]
+    lines = lines_of(history, customers)
+    line_key = lines.rows * history.n_products + lines.products
     order = np.argsort(line_key, kind="stable")  # within a pair, orders stay in time
-    line_key, line_order = line_key[order], line_order[order]
+    line_key, line_order, back = line_key[order], lines.orders[order], lines.back[order].astype(np.float64)
     first = np.flatnonzero(np.diff(line_key, prepend=-1))
     end = np.append(first[1:], len(line_key))
     keys = line_key[first]
-    rows = keys // n_products
+    rows = keys // history.n_products
     if len(keys) == 0:
         return keys, {name: np.empty(0, dtype=np.float32) for name in OWN_FEATURES}
 
     count = (end - first).astype(np.float64)
-    back = history.orders_from_end[line_order].astype(np.float64)
     day = history.order_day[line_order]
     own: dict[str, NDArray[np.floating]] = {"orders": count}
     for decay in ORDER_DECAYS:
         own[f"decay_{decay}"] = np.add.reduceat(decay**back, first)
-    age = moment[line_key // n_products] - day
+    age = moment[line_key // history.n_products] - day
     if age.min() < 0:
         raise ValueError("own_history was given orders later than the moment they are asked about: that is leakage")
     for half_life in HALF_LIVES:
@@ -83,5 +116,8 @@ def own_history(
     own["gap_days"] = np.where(several, (day[end - 1] - day[first]) / gaps, np.nan)
     own["due_days"] = own["days_since"] / np.maximum(own["gap_days"], 0.04)
     own["last_gap"] = np.where(several, back[np.maximum(end - 2, first)] - last_back, np.nan)
-    own["small_orders"] = np.add.reduceat(1.0 / history.order_sizes[line_order], first)
+    size = (history.order_start[line_order + 1] - history.order_start[line_order]).astype(np.float64)
+    own["small_orders"] = np.add.reduceat(1.0 / size, first)
+    for recent in RECENT_ORDERS:
+        own[f"in_last_{recent}"] = np.add.reduceat((back < recent).astype(np.float64), first)
     return keys, {name: values.astype(np.float32) for name, values in own.items()}

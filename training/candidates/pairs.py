@@ -22,10 +22,25 @@ class Scored:
         place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return np.where(self.keys[place] == wanted, self.scores[place], missing).astype(np.float32)
 
+    def best(self, depth: int, n_products: int) -> NDArray[np.int64]:
+        """Sorted keys of each row's `depth` best scores above 0."""
+        rows = self.keys // n_products
+        kept = (rank_within(rows, self.scores) < depth) & (self.scores > 0)
+        return self.keys[kept]
+
+
+def _by_row(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Numbers that sort by row, then by falling score: one sort of whole numbers instead of two of pairs."""
+    bits = (scores + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0, as equal scores must stay equal
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    return (rows.astype(np.uint64) << np.uint64(32)) | (~rising).astype(np.uint64)
+
 
 def rank_within(rows: NDArray[np.int64], scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """(pairs,) place of each pair in its row by falling score, from 0; equal scores keep their order."""
-    order = np.lexsort((-scores, rows))
+    order = (
+        np.argsort(_by_row(rows, scores), kind="stable") if scores.dtype == np.float32 else np.lexsort((-scores, rows))
+    )
     sorted_rows = rows[order]
     starts = np.searchsorted(sorted_rows, sorted_rows)
     place = np.empty(len(rows), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What the whole shop buys: over all time, lately, and in customers' most recent orders."""
+"""What the whole shop buys: over all time, lately, in customers' most recent orders, and just before a moment."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from features.matrix import Purchases
+from training.candidates.pairs import Scored
 
 #: The share of the history's days that counts as lately, and its bounds in days.
 RECENT_SHARE, RECENT_DAYS = 0.08, (7.0, 60.0)
+#: The history is cut into at most so many periods, none shorter than a day.
+MAX_PERIODS = 120
+#: Periods before the moment that are counted: one, and the sum over several.
+SHORT, LONG = 1, 4
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Popularity:
     recent: NDArray[np.float32]
     in_last_orders: NDArray[np.float32]  # customers whose last order holds it
     in_last_three: NDArray[np.float32]
+    in_small_orders: NDArray[np.float32]  # orders that hold it, each divided by its size
     buyers: NDArray[np.float32]
     rebuyers: NDArray[np.float32]
 
@@ -45,11 +52,61 @@ def popularity(history: Purchases) -> Popularity:
     window = float(np.clip(span * RECENT_SHARE, *RECENT_DAYS))
     owner = np.repeat(history.order_customer, history.order_sizes).astype(np.int64)
     pairs, times = np.unique(owner * n_products + history.products, return_counts=True)
+    part = np.repeat(1.0 / np.maximum(history.order_sizes, 1), history.order_sizes)
     return Popularity(
         orders=count(),
         recent=count(days > days.max(initial=0.0) - window),
         in_last_orders=count(back < 1),
         in_last_three=count(back < 3),
+        in_small_orders=np.bincount(history.products, weights=part, minlength=n_products).astype(np.float32),
         buyers=np.bincount(pairs % n_products, minlength=n_products).astype(np.float32),
         rebuyers=np.bincount(pairs[times > 1] % n_products, minlength=n_products).astype(np.float32),
     )
+
+
+class RecentPopularity:
+    """Each product's share of orders in the periods that ended before a moment, whenever that was."""
+
+    def fit(self, history: Purchases, *, gap_days: float) -> RecentPopularity:
+        """Counts by period of about half a usual gap between orders."""
+        days = history.order_day
+        first, last = float(days.min(initial=np.inf)), float(days.max(initial=-np.inf))
+        span = max(last - first, 0.0) if len(days) else 0.0
+        self.length_ = max(gap_days / 2, span / MAX_PERIODS, 1.0)
+        self.first_ = first if len(days) else 0.0
+        self.n_products_ = history.n_products
+        # A period counts for moments after its end; the one that holds the last order ends just after it.
+        period = np.floor((days - self.first_) / self.length_).astype(np.int64)
+        self.periods_ = int(period.max(initial=0)) + 1
+        line_period = np.repeat(period, history.order_sizes)
+        counts = sparse.csr_matrix(
+            (np.ones(len(line_period), dtype=np.float32), (line_period, history.products)),
+            shape=(self.periods_, history.n_products),
+        )
+        orders = np.bincount(period, minlength=self.periods_).astype(np.float64)
+        self.windows_ = [self._window(counts, orders, width) for width in (SHORT, LONG)]
+        return self
+
+    def _window(self, counts: sparse.csr_matrix, orders: NDArray[np.float64], width: int) -> Scored:
+        periods = self.periods_
+        ends = np.repeat(np.arange(periods), width)
+        starts = ends - np.tile(np.arange(width), periods)
+        within = starts >= 0
+        take = sparse.csr_matrix(
+            (np.ones(int(within.sum()), dtype=np.float32), (ends[within], starts[within])), shape=(periods, periods)
+        )
+        total = (take @ counts).tocsr()
+        total.sort_indices()
+        seen = np.maximum(take @ orders, 1.0)
+        period = np.repeat(np.arange(periods, dtype=np.int64), np.diff(total.indptr))
+        return Scored(period * self.n_products_ + total.indices, (total.data / seen[period]).astype(np.float32))
+
+    def at(
+        self, moment: NDArray[np.float64], rows: NDArray[np.int64], products: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(pairs,) shares of orders over the last period, and over LONG of them, wholly before each row's moment."""
+        ended = np.floor((moment - self.first_) / self.length_).astype(np.int64) - 1
+        ended = np.minimum(ended, self.periods_ - 1)[rows]
+        wanted = ended * self.n_products_ + products
+        short, long = (np.where(ended < 0, np.nan, window.at(wanted, missing=0.0)) for window in self.windows_)
+        return short.astype(np.float32), long.astype(np.float32)

@@ -1,0 +1,90 @@
+"""A linear model of the next order, in closed form: what past orders held, regressed on what came before them.
+
+The next-basket form of EASE and SLIST (Steck 2019; Choi et al. 2021): as the target is a later order than the input,
+no diagonal needs to be forbidden, and buying again is learned with the rest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+
+from features.matrix import Purchases
+from training.candidates.transitions import newest_targets
+
+#: Orders of the past that an input looks at.
+DEPTH = 30
+
+
+def weighted_orders(
+    baskets: sparse.csr_matrix,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    *,
+    decay: float,
+    depth: int = DEPTH,
+) -> sparse.csr_matrix:
+    """(spans, products) mean of the orders of each span [start, end), each weighing `decay` less than the one after.
+
+    Only the last `depth` orders of a span count; an empty span gives an empty row.
+    """
+    length = np.minimum(ends - starts, depth)
+    rows = np.repeat(np.arange(len(ends)), length)
+    lag = np.arange(len(rows)) - np.repeat(np.cumsum(length) - length, length)
+    weight = decay**lag
+    total = np.bincount(rows, weights=weight, minlength=len(ends))
+    pick = sparse.csr_matrix(
+        ((weight / total[rows]).astype(np.float32), (rows, ends[rows] - 1 - lag)), shape=(len(ends), baskets.shape[0])
+    )
+    mean: sparse.csr_matrix = (pick @ baskets).tocsr()
+    return mean
+
+
+class NextOrder:
+    """Scores of the best-selling products for the next order, by ridge regression on taste and last order."""
+
+    def __init__(
+        self,
+        *,
+        products: int = 1_500,
+        rows: int = 20_000,
+        per_customer: int = 10,
+        ridge: float = 30.0,
+        decay: float = 0.9,
+    ) -> None:
+        self.products = products
+        self.rows = rows
+        self.per_customer = per_customer
+        self.ridge = ridge
+        self.decay = decay
+
+    def fit(self, history: Purchases) -> NextOrder:
+        """Weights from products of past orders to products of the next; `products` sold most lately take part."""
+        targets = newest_targets(history, per_customer=self.per_customer, at_most=self.rows)
+        baskets = history.baskets()
+        following = baskets[targets]
+        sold = np.bincount(history.products, minlength=history.n_products)
+        sold_next = np.bincount(following.indices, minlength=history.n_products)
+        best = np.argsort(-(sold_next + 1e-3 * sold), kind="stable")[: self.products]
+        self.codes_ = np.sort(best[sold[best] > 0])
+        self.baskets_ = baskets
+        wanted = following[:, self.codes_]
+        self.mean_ = (np.asarray(wanted.sum(axis=0)).ravel() / max(len(targets), 1)).astype(np.float32)
+        inputs = self._inputs(history.customer_start[history.order_customer[targets]], targets)
+        gram = inputs.T @ inputs
+        gram[np.diag_indices_from(gram)] += self.ridge
+        cross = np.asarray((wanted.T @ inputs).T, dtype=np.float32) - inputs.sum(axis=0)[:, None] * self.mean_
+        self.weights_: NDArray[np.float32] = linalg.solve(gram, cross, assume_a="pos", check_finite=False)
+        return self
+
+    def _inputs(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float32]:
+        taste = weighted_orders(self.baskets_, starts, ends, decay=self.decay)[:, self.codes_]
+        last = weighted_orders(self.baskets_, starts, ends, decay=1.0, depth=1)[:, self.codes_]
+        dense: NDArray[np.float32] = sparse.hstack([taste, 0.5 * last], format="csr", dtype=np.float32).toarray()
+        return dense
+
+    def scores(self, history: Purchases, customers: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(customers, codes_) expected content of the next order of each."""
+        inputs = self._inputs(history.customer_start[customers], history.customer_start[customers + 1])
+        return inputs @ self.weights_ + self.mean_

@@ -1,0 +1,57 @@
+"""How surely a product is bought again: by how many orders ago it was bought last, for the shop and each product."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.matrix import Purchases
+
+#: Upper ends of the classes of orders since the last purchase; the last class is open.
+LAGS = (1, 2, 3, 4, 6, 9, 14, 22, 40)
+#: A product's own rate counts as so many chances to be bought again drawn towards the shop's.
+PRIOR_CHANCES = 20.0
+
+
+class ReorderRates:
+    """Chance that the next order holds a product, given that its last purchase lies so many orders back.
+
+    An empirical discrete hazard (Kaplan and Meier 1958): purchases over the orders that might have held one.
+    """
+
+    def fit(self, history: Purchases) -> ReorderRates:
+        """Rates over every pair of customer and product of a history."""
+        n_products = history.n_products
+        order_of_line = np.repeat(np.arange(history.n_orders), history.order_sizes)
+        customer = history.order_customer[order_of_line].astype(np.int64)
+        key = customer * n_products + history.products
+        order = np.argsort(key, kind="stable")
+        key, order_of_line = key[order], order_of_line[order]
+        product = key % n_products
+        end = history.customer_start[1:][key // n_products]
+        again = np.zeros(len(key), dtype=bool)
+        again[:-1] = key[1:] == key[:-1]
+        following = np.append(order_of_line[1:], 0)
+        # Orders from this purchase to the next, or to the end of the history for the last one.
+        lag = np.where(again, following - order_of_line, end - 1 - order_of_line)
+        edges = np.concatenate(([0], LAGS))
+        self.events_ = np.zeros((len(edges), n_products), dtype=np.float32)
+        chances = np.zeros((len(edges), n_products), dtype=np.float32)
+        of_lag = np.searchsorted(LAGS, lag)
+        np.add.at(self.events_, (of_lag[again], product[again]), 1.0)
+        for place, low in enumerate(edges):
+            high = edges[place + 1] if place + 1 < len(edges) else np.inf
+            exposed = np.clip(lag - low, 0, high - low)
+            chances[place] = np.bincount(product, weights=exposed, minlength=n_products)
+        shop = (self.events_.sum(axis=1) + 1e-3) / (chances.sum(axis=1) + 1.0)
+        self.shop_ = np.minimum(shop, 1.0).astype(np.float32)
+        self.rates_ = (self.events_ + PRIOR_CHANCES * self.shop_[:, None]) / (chances + PRIOR_CHANCES)
+        total = float(self.events_.sum()) / max(float(chances.sum()), 1.0)
+        self.overall_ = (self.events_.sum(axis=0) + PRIOR_CHANCES * total) / (chances.sum(axis=0) + PRIOR_CHANCES)
+        return self
+
+    def at(self, orders_back: NDArray[np.floating], products: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(pairs,) rate of each product for a last purchase `orders_back` before the last order (0: in it)."""
+        place = np.searchsorted(LAGS, orders_back + 1)
+        rates: NDArray[np.float32] = self.rates_[place, products].astype(np.float32)
+        return rates

@@ -97,7 +97,7 @@ class RecentPopularity:
         )
         total = (take @ counts).tocsr()
         total.sort_indices()
-        seen = np.maximum(take @ orders, 1.0)
+        seen = np.maximum(np.bincount(ends[within], weights=orders[starts[within]], minlength=periods), 1.0)
         period = np.repeat(np.arange(periods, dtype=np.int64), np.diff(total.indptr))
         return Scored(period * self.n_products_ + total.indices, (total.data / seen[period]).astype(np.float32))
 

@@ -20,14 +20,14 @@ class RankerConfig:
     """Settings of the ranker; the defaults adapt to the number of pairs and need no tuning."""
 
     objective: str = "lambdarank"  # or "binary"
-    num_leaves: int = 31
-    learning_rate: float = 0.06
-    max_rounds: int = 250
-    patience: int = 40
-    feature_fraction: float = 0.6
+    num_leaves: int = 15
+    learning_rate: float = 0.04
+    max_rounds: int = 400
+    patience: int = 50
+    feature_fraction: float = 0.4
     bagging_fraction: float = 0.7
-    lambda_l2: float = 5.0
-    truncation: int = 30  # LambdaRank looks at pairs that touch the first places
+    lambda_l2: float = 20.0
+    truncation: int = 20  # LambdaRank looks at pairs that touch the first places
     negatives_kept: float = 0.3  # share of pairs not bought that train
     validation_share: float = 0.15  # customers held out to stop early
     threads: int = 2

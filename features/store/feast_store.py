@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -107,16 +108,20 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def point_in_time(store: FeatureStore, asked: pd.DataFrame, *, entity: Entity = CUSTOMER) -> pd.DataFrame:
+def point_in_time(
+    store: FeatureStore, asked: pd.DataFrame, *, entity: Entity = CUSTOMER, names: Sequence[str] | None = None
+) -> pd.DataFrame:
     """The rows of `asked` (the entity's keys, as_of naive UTC, any others) with the features known at their moment.
 
-    Each gets the newest snapshot at or before its as_of; features are null for one without any. Rows come back as they
-    were, in the same order. Raises RegularsError should Feast lose or multiply rows.
+    `names` are the features wanted, all when not given. Each row gets the newest snapshot at or before its as_of;
+    features are null for one without any. Rows come back as they were, in the same order. Raises RegularsError should
+    Feast lose or multiply rows.
     """
     order = "_regulars_row"
     frame = asked.assign(**{EVENT_TIME: asked[C.AS_OF].dt.tz_localize(UTC), order: range(len(asked))})
     view = store.get_feature_view(view_name(entity))
-    names = sorted(field.name for field in view.schema if field.name not in entity.keys)
+    if names is None:
+        names = sorted(field.name for field in view.schema if field.name not in entity.keys)
     job = store.get_historical_features(
         entity_df=frame[[*entity.keys, EVENT_TIME, order]], features=[f"{view.name}:{name}" for name in names]
     )
@@ -126,4 +131,4 @@ def point_in_time(store: FeatureStore, asked: pd.DataFrame, *, entity: Entity = 
             f"The feature store gave {len(found):,} rows for {len(asked):,} asked. Remove {store.repo_path} and build "
             "the features anew:  regulars features build"
         )
-    return pd.concat([asked.reset_index(drop=True), found[names]], axis=1)
+    return pd.concat([asked.reset_index(drop=True), found[list(names)]], axis=1)

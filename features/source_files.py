@@ -235,8 +235,12 @@ def open_raw(con: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path) ->
 
 def unreadable(source: TableSource, error: duckdb.Error) -> DataError:
     """What to tell about a file that DuckDB could not read."""
-    first = str(error).splitlines()[0]
-    return DataError(f"{source.path}: cannot be read: {first}. Nothing was loaded. Check the file and its delimiter.")
+    first = str(error).splitlines()[0].rstrip(".")
+    advice = "Check the file and its delimiter."
+    if "state machine" in first:
+        first = "a value that is not in quotes holds a line end (a carriage return)"
+        advice = "Export it with all text in quotes, or without such values."
+    return DataError(f"{source.path}: cannot be read: {first}. Nothing was loaded. {advice}")
 
 
 def take_rejects(con: duckdb.DuckDBPyConnection) -> None:

@@ -7,8 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from features.engine import connect
 from features.errors import ConfigError, DataError
 from features.ingest import ingest
+from features.lake import read_lake
+from features.matrix import read_purchases
 from tests.features.loading import GOOD, HEADER, MAPPING, NOW, Shop
 
 RETAIL = """
@@ -38,6 +41,20 @@ def test_order_lines_without_quantity_or_amount(shop: Shop) -> None:
     report = shop.load_lines(GOOD, mapping=mapping)
     assert shop.rows(columns="quantity, amount") == [(1.0, None)]
     assert any(warning.startswith("No amounts: ") and "order_lines.amount" in warning for warning in report.warnings)
+
+
+def test_sparse_and_dirty_shop_loads_what_can_be_used(shop: Shop) -> None:
+    """Nothing but who, what, which order and when; most buyers anonymous; ids of all kinds."""
+    mapping = "".join(line for line in MAPPING.splitlines(keepends=True) if not line.startswith(("quantity", "amount")))
+    anonymous = [f"o{n},,p{n % 7},2024-01-02" for n in range(80)]
+    known = [f'o{n},"c/{n % 3} #é",p{n % 7},2024-01-0{1 + n % 9}' for n in range(20)]
+    report = shop.load_lines(*anonymous, "rubbish", *known, header="order,customer,product,at", mapping=mapping)
+    [table] = report.tables
+    assert (table.read, table.added) == (101, 20)
+    assert table.quarantined == {"missing_customer_id": 80, "unreadable_line": 1}
+    assert set(shop.values("customer_id")) == {f"c/{n} #é" for n in range(3)}
+    purchases = read_purchases(read_lake(shop.home), connect(shop.settings))
+    assert (purchases.n_customers, purchases.n_products, purchases.n_orders) == (3, 7, 20)
 
 
 def expression(shop: Shop, column: str, sql: str, *lines: str, decimal: str = ".") -> list[object]:

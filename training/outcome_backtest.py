@@ -16,6 +16,7 @@ from features.errors import DataError
 from features.horizon import shop_rhythm
 from features.labels import ACTIVE, BOUGHT, SPEND, STOPPED
 from features.schema import ORDER_LINES, C
+from features.snapshot import naive_utc
 from training.boosting import BoostingConfig
 from training.churn import ChurnModel
 from training.dataset import examples
@@ -103,7 +104,7 @@ def read_setting(context: Context, model: str, *, as_of: datetime | None = None,
         )
     settings = context.settings
     horizon, cutoffs = shop_rhythm(context.lake, connect(settings), settings)
-    test = cutoffs.test if as_of is None else as_of
+    test = cutoffs.test if as_of is None else naive_utc(as_of)
     moments = plan_moments(cutoffs.data_start, test, horizon.days)
     config = replace(question.config, threads=settings.threads, seed=settings.seed if seed is None else seed)
     return Setting(question, horizon.days, moments, config)
@@ -117,8 +118,9 @@ def run_backtest(context: Context, setting: Setting, *, with_serving: bool = Fal
     """
     question, moments = setting.question, setting.moments
     needed = moments.all if with_serving else (*moments.validation, *moments.fit, *moments.refit)
-    learned_from = _read(context, setting, sorted(set(needed)), most_rows=MOST_ROWS)
+    # The test first: where its horizon has not passed, nothing else needs be read.
     test = question.rows(examples(context, [moments.test], setting.horizon_days))
+    learned_from = _read(context, setting, sorted(set(needed)), most_rows=MOST_ROWS)
     check_floors(setting, learned_from, test)
     model = learn(setting, learned_from)
     actual = answers(question, test)

@@ -91,7 +91,8 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """(rows, 2) calibrated probabilities that it does not happen and that it does."""
-        happens = self.calibrator_(self.raw_probability(frame))
+        raw = self.raw_probability(frame)
+        happens = self.calibrator_(raw)
         return np.column_stack((1.0 - happens, happens))
 
     def predict(self, frame: pd.DataFrame) -> NDArray[np.bool_]:

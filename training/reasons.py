@@ -258,7 +258,16 @@ _CHANGED_SINCE = ("days_since_first_order",)
 TOPICS: Sequence[Topic] = (
     Topic(
         "silence",
-        ("days_since_last_order", "silence_", "days_to_expected", "gap_mean", "gap_median", "gap_recent", "gap_last"),
+        (
+            "days_since_last_order",
+            "silence_",
+            "days_to_expected",
+            "lifecycle_stage",
+            "gap_mean",
+            "gap_median",
+            "gap_recent",
+            "gap_last",
+        ),
         ("days_since_last_order", "gap_mean_days"),
         _silence,
         _overdue,
@@ -286,11 +295,11 @@ TOPICS: Sequence[Topic] = (
         _changed(_SPEND_CHANGE, "spend"),
         _worse(_SPEND_CHANGE),
     ),
-    Topic("spend", ("spend_",), ("spend_90d",), _spend),
+    Topic("spend", ("spend_", "price_level"), ("spend_90d",), _spend),
     Topic("lost categories", ("categories_lost",), ("categories_lost_90d",), _count("categories_lost_90d", "lost")),
     Topic(
         "breadth",
-        ("products_", "new_products", "repeated_product", "categories_", "category_"),
+        ("products_", "new_products", "repeated_product", "categories_", "category_", "brand"),
         ("products_90d",),
         _count("products_90d", "products"),
     ),
@@ -311,7 +320,7 @@ TOPICS: Sequence[Topic] = (
     ),
     Topic(
         "habits",
-        ("weekend_", "evening_", "stores_", "channels_"),
+        ("weekend_", "evening_", "morning_", "stores_", "channels_"),
         ("weekend_share_180d",),
         _share("weekend_share_180d", "weekend"),
     ),

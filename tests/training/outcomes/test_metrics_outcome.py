@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import expit, logit
+
+from training.metrics_outcome import (
+    amount_metrics,
+    calibration_error,
+    calibration_intercept,
+    calibration_slope,
+    paired_difference,
+    probability_metrics,
+    ranking_of,
+    top_share,
+    with_intervals,
+)
+
+# Five customers; those who stopped are the first and the third.
+HAPPENED = np.array([True, False, True, False, False])
+PROBABILITY = np.array([0.9, 0.8, 0.7, 0.2, 0.1])
+
+
+def test_ranking_metrics_worked_by_hand() -> None:
+    found = ranking_of(HAPPENED, PROBABILITY)
+    # Of the 2 x 3 pairs of one who stopped and one who stayed, five are in the right order.
+    assert found["auc"] == pytest.approx(5 / 6)
+    # Precision is 1/1 at the first who stopped and 2/3 at the second.
+    assert found["average_precision"] == pytest.approx((1 + 2 / 3) / 2)
+    # The top fifth is one customer, who stopped: 1 against a base rate of 2/5.
+    assert found["lift@20%"] == pytest.approx(2.5)
+    assert found["capture@20%"] == pytest.approx(0.5)
+
+
+def test_probability_metrics_worked_by_hand() -> None:
+    found = probability_metrics(HAPPENED, PROBABILITY)
+    assert found["brier"] == pytest.approx((0.01 + 0.64 + 0.09 + 0.04 + 0.01) / 5)
+    assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.2, 0.7, 0.8, 0.9]).mean())
+    # Each customer is in a bin of equal width of their own.
+    assert found["ece"] == pytest.approx((0.1 + 0.8 + 0.3 + 0.2 + 0.1) / 5)
+    assert found["mean_probability"] == pytest.approx(0.54)
+
+
+def test_calibration_error_weighs_bins_by_customers() -> None:
+    probability = np.array([0.05, 0.05, 0.05, 0.95])
+    happened = np.array([True, False, False, True])
+    # In the lowest bin a third happened against 0.05, three customers of four; in the highest all against 0.95.
+    assert calibration_error(happened, probability) == pytest.approx(0.75 * (1 / 3 - 0.05) + 0.25 * 0.05)
+
+
+def test_equal_counts_bins_keep_equal_probabilities_together() -> None:
+    probability = np.repeat([0.1, 0.4], 50)
+    happened = np.concatenate((np.arange(50) < 10, np.arange(50) < 20))
+    # A fifth happened where a tenth was expected, and two fifths where two fifths were.
+    assert calibration_error(happened, probability, equal_counts=True) == pytest.approx(0.05)
+
+
+def test_amount_metrics_worked_by_hand() -> None:
+    found = amount_metrics(np.array([0.0, 10.0, 20.0]), np.array([5.0, 10.0, 30.0]))
+    assert found["mae"] == pytest.approx(5.0)
+    assert found["rmse"] == pytest.approx(np.sqrt(125 / 3))
+    assert found["bias"] == pytest.approx(5.0)
+    assert found["bias_share"] == pytest.approx(0.5)
+    # Around the means: -10, 0, 10 and -10, -5, 15.
+    assert found["correlation"] == pytest.approx(250 / np.sqrt(200 * 350))
+
+
+def test_customers_tied_at_the_edge_count_in_equal_parts() -> None:
+    happened = np.array([True, False, False, True])
+    # One is above; of three tied for the second place, a third stopped.
+    assert top_share(happened, np.array([0.9, 0.5, 0.5, 0.5]), 0.5) == pytest.approx((1 + 1 / 3) / 2)
+
+
+def test_what_cannot_be_measured_is_not_a_number() -> None:
+    nobody = np.zeros(4, dtype=bool)
+    assert np.isnan(ranking_of(nobody, np.arange(4.0))["auc"])
+    assert np.isnan(calibration_slope(HAPPENED, np.full(5, 0.4)))
+    assert np.isnan(calibration_slope(HAPPENED, np.where(HAPPENED, 0.9, 0.1)))
+    assert np.isnan(calibration_intercept(nobody, np.full(4, 0.4)))
+    assert np.isnan(amount_metrics(np.ones(3), np.arange(3.0))["correlation"])
+
+
+def test_slope_and_intercept_find_what_was_done_to_true_probabilities() -> None:
+    rng = np.random.default_rng(3)
+    odds = rng.normal(-2, 1.5, 40_000)
+    happened = rng.random(40_000) < expit(odds)
+    assert calibration_slope(happened, expit(2 * odds)) == pytest.approx(0.5, abs=0.02)
+    assert calibration_intercept(happened, expit(odds - 0.7)) == pytest.approx(0.7, abs=0.05)
+
+
+def test_mean_prediction_is_right_after_adding_the_intercept() -> None:
+    shift = calibration_intercept(HAPPENED, PROBABILITY)
+    assert expit(logit(PROBABILITY) + shift).mean() == pytest.approx(0.4)
+
+
+outcomes = st.integers(4, 60).flatmap(
+    lambda n: st.tuples(arrays(bool, n), arrays(float, n, elements=st.floats(0.015625, 0.984375, width=32)))
+)
+
+
+@given(outcomes)
+def test_auc_does_not_change_under_a_rising_map(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    happened, scores = drawn
+    before, after = ranking_of(happened, scores), ranking_of(happened, 8 * scores + 1)
+    assert before == pytest.approx(after, nan_ok=True)
+
+
+@given(outcomes)
+def test_turning_the_ranking_round_turns_auc_round(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    happened, scores = drawn
+    auc = ranking_of(happened, scores)["auc"]
+    assert ranking_of(happened, -scores)["auc"] == pytest.approx(1 - auc, nan_ok=True)
+
+
+@given(outcomes, st.randoms())
+def test_the_order_of_rows_does_not_matter(drawn: tuple[np.ndarray, np.ndarray], chance) -> None:
+    happened, scores = drawn
+    rows = list(range(len(happened)))
+    chance.shuffle(rows)
+    for share in (0.01, 0.1, 0.5):
+        assert top_share(happened[rows], scores[rows], share) == pytest.approx(top_share(happened, scores, share))
+
+
+@given(st.integers(1, 400), st.integers(0, 400))
+def test_a_constant_equal_to_the_share_has_no_calibration_error(customers: int, events: int) -> None:
+    happened = np.arange(customers) < min(events, customers)
+    constant = np.full(customers, happened.mean())
+    assert calibration_error(happened, constant) == pytest.approx(0, abs=1e-12)
+    assert calibration_error(happened, constant, equal_counts=True) == pytest.approx(0, abs=1e-12)
+
+
+@given(outcomes)
+def test_calibration_error_is_at_most_one_and_not_negative(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    assert 0 <= calibration_error(*drawn) <= 1
+
+
+def test_intervals_hold_the_value_and_are_the_same_for_the_same_seed() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.uniform(0.05, 0.6, 300)
+    happened = rng.random(300) < probability
+    first = with_intervals(probability_metrics, happened, probability, rng=np.random.default_rng(1), resamples=60)
+    again = with_intervals(probability_metrics, happened, probability, rng=np.random.default_rng(1), resamples=60)
+    assert first == again
+    auc = next(metric for metric in first if metric.name == "auc")
+    assert auc.low is not None
+    assert auc.high is not None
+    assert auc.low < auc.value < auc.high
+
+
+def test_there_is_no_interval_where_draws_often_lack_a_class() -> None:
+    happened = np.array([True] + [False] * 9)
+    found = with_intervals(ranking_of, happened, np.arange(10.0), rng=np.random.default_rng(0), resamples=50)
+    assert next(metric for metric in found if metric.name == "auc").low is None
+
+
+def test_paired_difference_of_a_ranking_with_itself_is_nothing() -> None:
+    rng = np.random.default_rng(0)
+    happened = rng.random(200) < 0.3
+    scores = happened + rng.normal(size=200)
+
+    def auc(actual: np.ndarray, predicted: np.ndarray) -> float:
+        return ranking_of(actual, predicted)["auc"]
+
+    same = paired_difference(auc, [happened], [scores], [scores], rng=rng, resamples=20)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    better = paired_difference(auc, [happened], [scores], [rng.normal(size=200)], rng=rng, resamples=200)
+    assert better.low is not None
+    assert better.low > 0

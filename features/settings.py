@@ -45,6 +45,26 @@ class Settings(BaseSettings):
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     host: str = Field("127.0.0.1", description="Address the server binds to.")
     port: int = Field(3000, ge=1, le=65535, description="Port the server listens on.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes that share the port.")
+    database_url: str | None = Field(
+        None, description="Live events, outcomes and keys; unset: SQLite in the data home. Or postgresql+psycopg://…"
+    )
+    answer_ms: float = Field(
+        50, gt=0, description="Milliseconds a recommendation may take before a plainer one is given."
+    )
+    session_minutes: float = Field(60, ge=0, description="For how long a view or a cart counts.")
+    rebuy_hours: float = Field(24, ge=0, description="For how long a product just bought is not recommended.")
+    contact_rest_days: float = Field(
+        14, ge=0, description="For how long a customer just contacted is left off the list of customers at risk."
+    )
+    experiments_file: Path | None = Field(None, description="TOML file of experiments; see docs/experiments.md.")
+    fallback_file: Path | None = Field(
+        None, description="Text file of product ids, one a line, given when there is nothing else to give."
+    )
+    pin: str | None = Field(None, description="The one scoring to answer from, whatever becomes current.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description='Origins whose pages may call the API, for instance ["https://shop.example"].'
+    )
     who: str = Field(
         default_factory=lambda: os.environ.get("USER", "unknown"), description="Named in the promotion log."
     )

@@ -5,82 +5,94 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from serving.recommend import recommend
+from serving.outcomes import Contacts
+from serving.recommend import Circumstances, recommend
 from serving.schemas import AtRiskPage, AtRiskQuery, CustomerPage, RecommendationRequest, ScoredCustomer
 from serving.state import State
 
 MODEL = "churn"
 CHURN, RECENCY, NONE = "churn", "recency", "none"
 NEXT_PURCHASES = 10
+NO_CONTACTS = Contacts()
 #: A cell that begins with one of these would run as a formula in a spreadsheet.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def at_risk(state: State, query: AtRiskQuery) -> AtRiskPage:
-    """One page of active customers, those most at risk first; each customer stands on one page only.
+@dataclass(frozen=True)
+class Listing:
+    """Rows of the score table, in the order of the list, and how they were found."""
 
-    Without a churn model, active customers by days since their last order; the answer says so.
+    rows: NDArray[np.int32]
+    strategy: str
+    sorted_by: str
+    why: tuple[str, ...] = ()
+
+
+def listing(
+    state: State, query: AtRiskQuery, contacts: Contacts = NO_CONTACTS, *, rested_since: datetime | None = None
+) -> Listing:
+    """The active customers that the query asks for, those most at risk first.
+
+    Without a churn model, active customers by days since their last order; `why` says so. Whoever opted out is on no
+    list; whoever was contacted after `rested_since` (UTC) only when the query includes them.
     """
-    if state.customers is None:
-        return _page(
-            state,
-            query,
-            pa.table({}),
-            np.array([], dtype=int),
-            strategy=NONE,
-            sorted_by=query.sort,
-            why=["nothing is scored yet; run:  regulars train && regulars score"],
-        )
-    table, why = state.customers, []
-    probability, value = _numbers(table, "churn_probability"), _numbers(table, "value_at_risk")
-    kept = np.asarray(table["active"].to_numpy(zero_copy_only=False), dtype=bool)
+    columns = state.columns
+    if columns is None:
+        missing = "nothing is scored yet; run:  regulars train && regulars score"
+        return Listing(np.array([], dtype=np.int32), NONE, query.sort, (missing,))
+    why: list[str] = []
     sorted_by: str = query.sort
-    strategy = CHURN if np.isfinite(probability).any() else RECENCY
+    strategy = CHURN if columns.known["churn_probability"] else RECENCY
+    kept = None
     if strategy == RECENCY:
         why.append("there is no churn model, so active customers stand by days since their last order")
         sorted_by = "days_since_last_order"
     else:
-        kept &= probability >= query.min_probability  # false where there is no probability
+        if not columns.known[sorted_by]:
+            why.append(f"there is no {sorted_by}, so the list stands by churn_probability")
+            sorted_by = "churn_probability"
+        kept = columns.numbers["churn_probability"] >= query.min_probability  # false where there is no probability
     if query.min_value_at_risk > 0:
-        kept &= value >= query.min_value_at_risk
+        worth = columns.numbers["value_at_risk"] >= query.min_value_at_risk
+        kept = worth if kept is None else kept & worth
     if query.stage is not None:
-        kept &= np.asarray(pc.equal(table["stage"], query.stage).to_numpy(zero_copy_only=False), dtype=bool)
-    if strategy == CHURN and not np.isfinite(_numbers(table, sorted_by)).any():
-        why.append(f"there is no {sorted_by}, so the list stands by churn_probability")
-        sorted_by = "churn_probability"
-    rows = np.flatnonzero(kept)
-    keys = np.nan_to_num(_numbers(table, sorted_by)[rows], nan=-np.inf)
-    # Rows lie by customer_id, and the sort is stable: equal keys stand by id, the same on every page.
-    ordered = rows[np.argsort(-keys, kind="stable")]
-    return _page(state, query, table, ordered, strategy=strategy, sorted_by=sorted_by, why=why)
+        staged = columns.of_stage(query.stage)
+        kept = staged if kept is None else kept & staged
+    resting = [
+        state.rows[customer]
+        for customer, contact in contacts.by_customer.items()
+        if customer in state.rows
+        and (contact.opted_out or not (query.include_contacted or rested_since is None or contact.at < rested_since))
+    ]
+    if resting:
+        kept = np.ones(len(columns.active), dtype=bool) if kept is None else kept.copy()
+        kept[resting] = False
+    ordered = columns.orders[sorted_by]
+    return Listing(ordered if kept is None else ordered[kept[ordered]], strategy, sorted_by, tuple(why))
 
 
-def _page(
-    state: State,
-    query: AtRiskQuery,
-    table: pa.Table,
-    rows: NDArray[np.int_],
-    *,
-    strategy: str,
-    sorted_by: str,
-    why: list[str],
+def at_risk(
+    state: State, query: AtRiskQuery, contacts: Contacts = NO_CONTACTS, *, rested_since: datetime | None = None
 ) -> AtRiskPage:
-    shown = rows[query.offset : query.offset + query.limit]
+    """One page of the list; each customer stands on one page only."""
+    found = listing(state, query, contacts, rested_since=rested_since)
     return AtRiskPage(
-        items=[_scored(row) for row in table.take(pa.array(shown)).to_pylist()] if len(shown) else [],
-        total=len(rows),
+        items=list(scored(state, found.rows[query.offset : query.offset + query.limit], contacts)),
+        total=len(found.rows),
         limit=query.limit,
         offset=query.offset,
-        sorted_by=sorted_by,
-        strategy=strategy,
-        fallback="; ".join(why) or None,
+        sorted_by=found.sorted_by,
+        strategy=found.strategy,
+        fallback="; ".join(found.why) or None,
         model=MODEL,
         model_version=state.models.get(MODEL),
         as_of=state.as_of,
@@ -88,7 +100,25 @@ def _page(
     )
 
 
-def customer_page(state: State, customer_id: str, *, request_id: str) -> CustomerPage:
+def scored(state: State, rows: NDArray[np.int32], contacts: Contacts = NO_CONTACTS) -> Iterator[ScoredCustomer]:
+    """The customers of those rows, in their order."""
+    if state.customers is not None and len(rows):
+        for row in state.customers.take(pa.array(rows)).to_pylist():
+            yield _scored(row, contacts)
+
+
+def csv_parts(
+    state: State, found: Listing, contacts: Contacts = NO_CONTACTS, *, rows_at_once: int = 250
+) -> Iterator[bytes]:
+    """The whole list as CSV with a header, in parts, so that its length costs no memory."""
+    yield _csv([ScoredCustomer.__struct_fields__])
+    for start in range(0, len(found.rows), rows_at_once):
+        yield _csv(_cells(item) for item in scored(state, found.rows[start : start + rows_at_once], contacts))
+
+
+def customer_page(
+    state: State, customer_id: str, circumstances: Circumstances, contacts: Contacts = NO_CONTACTS
+) -> CustomerPage:
     """One customer: scores, reasons, next purchases. Of an unknown one: `known` is false, and what is popular."""
     row = state.customer(customer_id)
     request = RecommendationRequest(customer_id=customer_id, k=NEXT_PURCHASES)
@@ -96,8 +126,8 @@ def customer_page(state: State, customer_id: str, *, request_id: str) -> Custome
         customer_id=customer_id,
         known=row is not None,
         active=None if row is None else row["active"],
-        scores=None if row is None else _scored(row),
-        next_purchases=recommend(state, request, request_id=request_id),
+        scores=None if row is None else _scored(row, contacts),
+        next_purchases=recommend(state, request, circumstances),
         models=dict(state.models),
         as_of=state.as_of,
         horizon_days=state.about.get("horizon_days"),
@@ -107,13 +137,17 @@ def customer_page(state: State, customer_id: str, *, request_id: str) -> Custome
 
 def as_csv(page: AtRiskPage) -> str:
     """The rows of a page as CSV with a header; reasons are joined by '; '. No cell can run as a formula."""
+    return _csv([ScoredCustomer.__struct_fields__, *(_cells(item) for item in page.items)]).decode()
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text)
-    names = ScoredCustomer.__struct_fields__
-    writer.writerow(names)
-    for item in page.items:
-        writer.writerow([_cell(getattr(item, name)) for name in names])
-    return text.getvalue()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cells(item: ScoredCustomer) -> list[object]:
+    return [_cell(getattr(item, name)) for name in ScoredCustomer.__struct_fields__]
 
 
 def _cell(value: object) -> object:
@@ -122,11 +156,8 @@ def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
-    return np.asarray(table[column].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
-
-
-def _scored(row: dict[str, Any]) -> ScoredCustomer:
+def _scored(row: dict[str, Any], contacts: Contacts) -> ScoredCustomer:
+    contact = contacts.by_customer.get(row["customer_id"])
     return ScoredCustomer(
         customer_id=row["customer_id"],
         churn_probability=_finite(row["churn_probability"]),
@@ -139,6 +170,8 @@ def _scored(row: dict[str, Any]) -> ScoredCustomer:
         orders=row["orders"],
         spend=_finite(row["spend"]),
         reasons=row["reasons"],
+        last_outcome=None if contact is None else contact.outcome,
+        last_outcome_at=None if contact is None else f"{contact.at.isoformat()}+00:00",
     )
 
 

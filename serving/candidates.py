@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from serving.catalogue import Catalogue
+from serving.filters import Eligible
+from serving.live import Bought
 from training.ranked_lists import NO_PRODUCT, SOURCES, RankedLists
 
 OWN_HISTORY, ALS, ITEM_ITEM, POPULAR, NEXT_ORDER, SIMILAR_CUSTOMERS = SOURCES
 #: Sources that only the server knows.
-CATALOGUE, CATEGORY = "catalogue", "category"
+CATALOGUE, CATEGORY, SEGMENT = "catalogue", "category", "segment"
 
 POPULAR_REASON = "Popular with all customers now"
+#: It names no segment: whose page it is on may not be who should know it.
+SEGMENT_REASON = "Popular with customers like this one"
 CATALOGUE_REASON = "From the catalogue; it fills the list"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A product that may be recommended. `score` compares within one source only."""
 
@@ -29,13 +30,27 @@ class Candidate:
     reason: str
 
 
-def personal(ranking: RankedLists, row: int) -> Iterator[Candidate]:
-    """The customer's own ranked list."""
+NOTHING_BOUGHT: Mapping[int, Bought] = {}
+
+
+def personal(ranking: RankedLists, row: int, *, bought: Mapping[int, Bought] = NOTHING_BOUGHT) -> Iterator[Candidate]:
+    """The customer's own ranked list, then what they bought since it was made and it does not hold.
+
+    `bought` has the live purchases by code; they count as orders in the reasons.
+    """
     lists, scores = ranking.lists[row].tolist(), ranking.scores[row].tolist()
-    sources, bought = ranking.sources[row].tolist(), ranking.own_orders[row].tolist()
-    for code, score, source, orders in zip(lists, scores, sources, bought, strict=True):
+    sources, own_orders = ranking.sources[row].tolist(), ranking.own_orders[row].tolist()
+    for code, score, source, orders in zip(lists, scores, sources, own_orders, strict=True):
         if code != NO_PRODUCT:
-            yield Candidate(code, score, SOURCES[source], _personal_reason(SOURCES[source], orders))
+            since = bought[code].times if code in bought else 0
+            yield Candidate(code, score, SOURCES[source], _personal_reason(SOURCES[source], orders + since))
+    yield from bought_again(bought)
+
+
+def bought_again(bought: Mapping[int, Bought]) -> Iterator[Candidate]:
+    """What was bought in live purchases, most often first."""
+    for code in sorted(bought, key=lambda code: (-bought[code].times, code)):
+        yield Candidate(code, None, OWN_HISTORY, _personal_reason(OWN_HISTORY, bought[code].times))
 
 
 def _personal_reason(source: str, orders: int) -> str:
@@ -82,15 +97,22 @@ def same_category(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
             yield Candidate(other, None, CATEGORY, f"Also in {category}")
 
 
-def popular(catalogue: Catalogue, mask: NDArray[np.bool_]) -> Iterator[Candidate]:
-    """What all customers buy and `mask` allows, best first."""
-    codes = catalogue.by_popularity[: catalogue.popular_count]
-    for code in codes[mask[codes]].tolist():
-        yield Candidate(code, None, POPULAR, POPULAR_REASON)
+def segment(codes: Sequence[int], eligible: Eligible) -> Iterator[Candidate]:
+    """What customers of one segment buy, best first."""
+    for code in codes:
+        if code in eligible:
+            yield Candidate(code, None, SEGMENT, SEGMENT_REASON)
 
 
-def remaining(catalogue: Catalogue, mask: NDArray[np.bool_]) -> Iterator[Candidate]:
-    """Every product beyond the popular ones that `mask` allows, so that a narrow filter still finds what there is."""
+def popular(catalogue: Catalogue, eligible: Eligible) -> Iterator[Candidate]:
+    """What all customers buy and is eligible, best first."""
+    for code in catalogue.popular:
+        if code in eligible:
+            yield Candidate(code, None, POPULAR, POPULAR_REASON)
+
+
+def remaining(catalogue: Catalogue, eligible: Eligible) -> Iterator[Candidate]:
+    """Every eligible product beyond the popular ones, so that a narrow filter still finds what there is."""
     codes = catalogue.by_popularity[catalogue.popular_count :]
-    for code in codes[mask[codes]].tolist():
+    for code in codes[eligible.mask[codes]].tolist():
         yield Candidate(code, None, CATALOGUE, CATALOGUE_REASON)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,8 @@ class Catalogue:
     attributes: Mapping[str, Attribute]  # of FILTERED
     by_popularity: NDArray[np.int32]  # every product: the popular ones, best first, then the rest
     popular_count: int  # how many of `by_popularity` were measured as popular
+    sellable: bytes  # `in_stock`, one byte a product: looking one up costs less than in an array
+    popular: Sequence[int]  # the first `popular_count` of `by_popularity`
 
     def label(self, code: int) -> str:
         """What to call a product: its name, else its id."""
@@ -45,6 +48,13 @@ class Catalogue:
         column = self.attributes[attribute]
         position = int(column.of_product[code])
         return None if position == NO_VALUE else column.values[position]
+
+    def details(self, code: int, fields: Sequence[str]) -> dict[str, Any]:
+        """What is known of a product, of the fields asked for."""
+        return {
+            name: bool(self.sellable[code]) if name == "in_stock" else self.value(name, code)
+            for name in dict.fromkeys(fields)
+        }
 
     def has(self, attribute: str, value: str) -> NDArray[np.bool_]:
         """(products,) whether each product's department, category or brand is `value`."""
@@ -60,15 +70,18 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
     ids = products["product_id"].to_pylist()
     first = np.asarray(popular, dtype=np.int32)
     rest = np.setdiff1d(np.arange(len(ids), dtype=np.int32), first)
+    in_stock = np.array([flag is not False for flag in products["in_stock"].to_pylist()], dtype=bool)
     return Catalogue(
         ids=ids,
         codes={product: code for code, product in enumerate(ids)},
         names=products["name"].to_pylist(),
         prices=products["price"].to_pylist(),
-        in_stock=np.array([flag is not False for flag in products["in_stock"].to_pylist()], dtype=bool),
+        in_stock=in_stock,
         attributes={name: _attribute(products[name]) for name in FILTERED},
         by_popularity=np.concatenate([first, rest]),
         popular_count=len(first),
+        sellable=in_stock.tobytes(),
+        popular=first.tolist(),
     )
 
 

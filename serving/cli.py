@@ -9,10 +9,11 @@ import typer
 import typer.core
 
 import features.cli
+import serving.cli_keys
 import training.cli
 from features.errors import NotReadyError
 from features.home import Home
-from features.settings import current_settings
+from features.settings import current_settings, load_settings
 from features.terminal import out, print_json, print_table, run
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 #: The commands in the order a shop meets them; help shows them so.
 ORDER = (
     *("ingest", "quarantine", "quality", "features", "train", "evaluate", "promote", "rollback", "models", "score"),
-    *("recommend", "at-risk", "serve", "demo", "doctor"),
+    *("recommend", "at-risk", "serve", "keys", "demo", "doctor"),
 )
 
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(features.cli.app)
 app.add_typer(training.cli.app)
+app.add_typer(serving.cli_keys.app, name="keys")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -73,17 +75,17 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """What a customer will buy next, or what goes with a cart, as the server would answer."""
-    import uuid
-
     import msgspec
 
+    from serving.recommend import Circumstances
     from serving.recommend import recommend as answer
+    from serving.request_ids import new_id
     from serving.schemas import Filters, RecommendationRequest
 
     request = RecommendationRequest(
         customer_id=customer, cart=cart or [], k=k, filters=Filters(category=category) if category else Filters()
     )
-    found = answer(_state(), request, request_id=uuid.uuid4().hex)
+    found = answer(_state(), request, Circumstances(request_id=new_id()))
     if as_json:
         print_json(msgspec.to_builtins(found))
         return
@@ -145,12 +147,16 @@ def at_risk(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; the setting says this machine only.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that share the port.")] = None,
+    pin: Annotated[str | None, typer.Option(help="Answer from this scoring, whatever becomes current.")] = None,
 ) -> None:
     """Answer over HTTP until stopped. New scores are taken up within seconds, without a restart."""
+    from serving.exposure import safe_host
     from serving.server import serve as become_server
 
-    settings = current_settings()
-    become_server(host=host or settings.host, port=port or settings.port, home=settings.home)
+    overrides = {"workers": workers, "pin": pin}
+    settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    become_server(host=safe_host(host or settings.host, settings), port=port or settings.port, settings=settings)
 
 
 @app.command(epilog="Example:  regulars demo --once")

@@ -3,26 +3,65 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from features.errors import RegularsError
-from serving.schemas import AtRiskPage, CustomerPage, ModelsPage, RecommendationRequest, Recommendations
+from serving.event_types import Event, EventBatch, EventsAnswer, IdentifyAnswer, IdentifyRequest
+from serving.feedback import FeedbackPage
+from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
+from serving.schemas import (
+    AtRiskPage,
+    Batch,
+    BatchRequest,
+    CustomerPage,
+    ModelsPage,
+    PageRequest,
+    Readiness,
+    RecommendationRequest,
+    Recommendations,
+)
 
 T = TypeVar("T")
 
 
 class Client:
-    """Asks one server. Each question is a connection of its own."""
+    """Asks one server, with a key where it wants one. Each question is a connection of its own."""
 
-    def __init__(self, host: str, port: int, *, timeout: float = 30) -> None:
-        self.host, self.port, self.timeout = host, port, timeout
+    def __init__(self, host: str, port: int, *, key: str | None = None, timeout: float = 30) -> None:
+        self.host, self.port, self.key, self.timeout = host, port, key, timeout
 
     def recommend(self, request: RecommendationRequest) -> Recommendations:
         """POST /v1/recommendations."""
-        return self._ask("POST", "/v1/recommendations", Recommendations, body=msgspec.json.encode(request))
+        return self._ask("POST", "/v1/recommendations", Recommendations, body=request)
+
+    def recommend_many(self, request: BatchRequest) -> list[Recommendations]:
+        """POST /v1/recommendations/batch: one answer per customer, in the order asked."""
+        return self._ask("POST", "/v1/recommendations/batch", Batch, body=request).answers
+
+    def recommend_page(self, request: PageRequest) -> list[Recommendations]:
+        """POST /v1/recommendations/page: one answer per placement, in the order asked."""
+        return self._ask("POST", "/v1/recommendations/page", Batch, body=request).answers
+
+    def similar(self, product_id: str, *, k: int = 10) -> Recommendations:
+        """GET /v1/products/{product_id}/similar."""
+        return self._ask("GET", f"/v1/products/{_quoted(product_id)}/similar?k={k}", Recommendations)
+
+    def bought_together(self, product_id: str, *, k: int = 10) -> Recommendations:
+        """GET /v1/products/{product_id}/bought-together."""
+        return self._ask("GET", f"/v1/products/{_quoted(product_id)}/bought-together?k={k}", Recommendations)
+
+    def send(self, events: Sequence[Event]) -> EventsAnswer:
+        """POST /v1/events: on disk once this returns; up to 1,000."""
+        return self._ask("POST", "/v1/events", EventsAnswer, body=EventBatch(list(events)))
+
+    def identify(self, session_id: str, customer_id: str) -> IdentifyAnswer:
+        """POST /v1/sessions/{session_id}/customer: whose a visit is."""
+        path = f"/v1/sessions/{_quoted(session_id)}/customer"
+        return self._ask("POST", path, IdentifyAnswer, body=IdentifyRequest(customer_id))
 
     def at_risk(self, **query: str | float) -> AtRiskPage:
         """GET /v1/customers/at-risk."""
@@ -30,16 +69,31 @@ class Client:
 
     def customer(self, customer_id: str) -> CustomerPage:
         """GET /v1/customers/{customer_id}."""
-        return self._ask("GET", f"/v1/customers/{quote(customer_id, safe='')}", CustomerPage)
+        return self._ask("GET", f"/v1/customers/{_quoted(customer_id)}", CustomerPage)
+
+    def outcomes(self, sent: Sequence[Outcome]) -> OutcomesAnswer:
+        """POST /v1/outcomes: what came of contacts; up to 1,000."""
+        return self._ask("POST", "/v1/outcomes", OutcomesAnswer, body=OutcomeBatch(list(sent)))
+
+    def feedback(self, *, days: float = 30) -> FeedbackPage:
+        """GET /v1/feedback."""
+        return self._ask("GET", f"/v1/feedback?days={days}", FeedbackPage)
 
     def models(self) -> ModelsPage:
         """GET /v1/models."""
         return self._ask("GET", "/v1/models", ModelsPage)
 
-    def _ask(self, method: str, path: str, kind: type[T], *, body: bytes | None = None) -> T:
+    def ready(self) -> Readiness:
+        """GET /readyz."""
+        return self._ask("GET", "/readyz", Readiness)
+
+    def _ask(self, method: str, path: str, kind: type[T], *, body: msgspec.Struct | None = None) -> T:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"}
+            if self.key is not None:
+                headers["Authorization"] = f"Bearer {self.key}"
+            connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
             response = connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -50,3 +104,7 @@ class Client:
             text = content.decode(errors="replace")
             raise RegularsError(f"http://{self.host}:{self.port}{path} answered {response.status}: {text}")
         return msgspec.json.decode(content, type=kind)
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="")

@@ -18,6 +18,7 @@ from features.lake import CURRENT, read_lake
 from features.settings import Settings
 from features.terminal import out, print_table, progress, step
 from serving.client import Client
+from serving.exposure import LOOPBACK
 from serving.schemas import CustomerPage, RecommendationRequest, Recommendations
 from serving.server import free_port, running
 from serving.tables import at_risk_rows, recommendation_rows
@@ -31,7 +32,7 @@ def demo(settings: Settings, *, once: bool) -> None:
     started = time.perf_counter()
     home = Home(settings.home)
     _prepare(settings, home)
-    host = settings.host
+    host = LOOPBACK  # the demo makes no key, so it is for this machine alone
     port = free_port(host, settings.port)
     if port != settings.port:
         progress.print(f"[yellow]note[/] port {settings.port} is in use, so the server takes {port}")

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.candidates import Candidate
 from serving.catalogue import FILTERED, Catalogue
 from serving.schemas import Filters
 
 
-def allowed(catalogue: Catalogue, filters: Filters, *, never: Iterable[str] = ()) -> NDArray[np.bool_]:
-    """(products,) whether each may be returned: the filters hold, and it is neither excluded nor in `never`."""
-    mask = catalogue.in_stock.copy() if filters.in_stock else np.ones(len(catalogue.ids), dtype=bool)
-    for attribute in FILTERED:
-        wanted = getattr(filters, attribute)
-        if wanted is not None:
-            mask &= catalogue.has(attribute, wanted)
-    for product in (*filters.exclude, *never):
-        code = catalogue.codes.get(product)
-        if code is not None:
-            mask[code] = False
-    return mask
+class Eligible:
+    """The products that may be returned: the filters hold, and each is neither excluded nor in `never`.
 
+    Asked one by one it costs nothing per product of the catalogue; `mask` answers for all at once.
+    """
 
-def choose(chain: Iterable[Candidate], mask: NDArray[np.bool_], *, k: int) -> list[Candidate]:
-    """The first `k` candidates that are allowed, each product once."""
-    return list(islice(_distinct(chain, mask), min(k, int(mask.sum()))))
+    def __init__(self, catalogue: Catalogue, filters: Filters, *, never: Iterable[str] = ()) -> None:
+        self.catalogue = catalogue
+        self.filters = filters
+        codes = catalogue.codes
+        self._never = {codes[product] for product in (*filters.exclude, *never) if product in codes}
+        self._sellable = catalogue.sellable if filters.in_stock else None
+        self._wanted = [(name, value) for name in FILTERED if (value := getattr(filters, name)) is not None]
 
+    def __contains__(self, code: int) -> bool:
+        """Whether the product of that code may be returned."""
+        if code in self._never or (self._sellable is not None and not self._sellable[code]):
+            return False
+        return not self._wanted or bool(self.mask[code])
 
-def _distinct(chain: Iterable[Candidate], mask: NDArray[np.bool_]) -> Iterator[Candidate]:
-    seen: set[int] = set()
-    for candidate in chain:
-        if candidate.code not in seen and mask[candidate.code]:
-            seen.add(candidate.code)
-            yield candidate
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """(products,) whether each may be returned."""
+        mask = (
+            np.ones(len(self.catalogue.ids), dtype=bool) if self._sellable is None else self.catalogue.in_stock.copy()
+        )
+        for attribute, value in self._wanted:
+            mask &= self.catalogue.has(attribute, value)
+        mask[list(self._never)] = False
+        return mask

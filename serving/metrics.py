@@ -2,34 +2,81 @@
 
 from __future__ import annotations
 
+import os
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+#: Placements are named by whoever calls; beyond so many, further ones are counted together.
+_MOST_PLACEMENTS = 100
+OTHER = "other"
 
 
 class Metrics:
-    """Counters of one server process, in a registry of their own."""
+    """Counters of one server process, in a registry of their own; `text` adds up the workers'."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "regulars_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry
-        )
+        self.requests = self._counter("requests", "Requests answered.", "route", "method", "status")
         self.seconds = Histogram(
-            "regulars_request_seconds", "Time to answer.", ("route",), buckets=_BUCKETS, registry=self.registry
-        )
-        self.strategies = Counter(
-            "regulars_strategies",
-            "Answers by the strategy that gave them.",
+            "regulars_request_seconds",
+            "Time to answer.",
             ("route", "strategy"),
+            buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.loads = Counter(
-            "regulars_score_loads", "Scorings loaded, or failed to.", ("outcome",), registry=self.registry
+        self.strategies = self._counter(
+            "strategies", "Answers by the strategy that gave them.", "route", "strategy", "variant"
         )
-        self.customers = Gauge("regulars_customers", "Customers in the scores that answer.", registry=self.registry)
+        self.events = self._counter("events", "Live events kept, by kind.", "kind")
+        self.duplicates = self._counter("duplicate_events", "Live events that were known already.")
+        self.feedback = self._counter(
+            "feedback",
+            "Impressions, clicks and purchases by what showed the product.",
+            "kind",
+            "placement",
+            "strategy",
+            "variant",
+        )
+        self.refused = self._counter("refused", "Requests refused before they were read.", "why")
+        self.loads = self._counter("score_loads", "Scorings loaded, or failed to.", "outcome")
+        self.customers = self._gauge("customers", "Customers in the scores that answer.")
+        self.away = self._gauge("away", "1 for each part that is away or broken.", "part")
+        self.known_strategies: frozenset[str] = frozenset()
+        self.known_variants: frozenset[str] = frozenset()
+        self._placements: set[str] = set()
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"regulars_{name}", what, labels, registry=self.registry)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"regulars_{name}", what, labels, registry=self.registry, multiprocess_mode="livemax")
+
+    def placement(self, name: str | None) -> str:
+        """The placement as a label."""
+        if name is None:
+            return "none"
+        if name not in self._placements:
+            if len(self._placements) >= _MOST_PLACEMENTS:
+                return OTHER
+            self._placements.add(name)
+        return name
+
+    def strategy(self, name: str) -> str:
+        """The strategy as a label; request ids may be made up."""
+        return name if name in self.known_strategies else OTHER
+
+    def variant(self, name: str | None) -> str:
+        """The variant as a label; likewise."""
+        return name or "" if name is None or name in self.known_variants else OTHER
 
     def text(self) -> bytes:
-        """The metrics as Prometheus reads them."""
-        return generate_latest(self.registry)
+        """The metrics of all workers as Prometheus reads them."""
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder is None:
+            return generate_latest(self.registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from serving import openapi_examples as examples
+from serving.event_types import Event, EventBatch, EventsAnswer, EventsQuery, IdentifyAnswer, IdentifyRequest
+from serving.exchange import with_validator
+from serving.feedback import FeedbackPage, FeedbackQuery
+from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
 from serving.schemas import (
     AtRiskPage,
     AtRiskQuery,
+    Batch,
+    BatchRequest,
     CustomerPage,
+    ExportQuery,
     Health,
     ModelsPage,
+    PageRequest,
     Problem,
+    Readiness,
     RecommendationRequest,
     Recommendations,
 )
 
-_TYPES = (RecommendationRequest, Recommendations, AtRiskPage, AtRiskQuery, CustomerPage, ModelsPage, Health, Problem)
+_TYPES = (
+    *(RecommendationRequest, Recommendations, BatchRequest, Batch, PageRequest),
+    *(Event, EventBatch, EventsAnswer, EventsQuery, IdentifyRequest, IdentifyAnswer),
+    *(Outcome, OutcomeBatch, OutcomesAnswer, FeedbackQuery, FeedbackPage),
+    *(AtRiskPage, AtRiskQuery, ExportQuery, CustomerPage, ModelsPage, Health, Readiness, Problem),
+)
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Regulars API</title>
 <link rel="stylesheet" href="/docs/static/swagger-ui.css"></head>
 <body><div id="ui"></div><script src="/docs/static/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui"});</script></body></html>
+<script src="/docs/start.js"></script></body></html>
 """
+_SCRIPT = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui"});\n'
 
 
-async def document(_: Request) -> Response:
+async def document(request: Request) -> Response:
     """GET /openapi.json."""
-    return Response(msgspec.json.encode(openapi()), media_type="application/json")
+    return with_validator(request, _encoded(), kind="application/json")
 
 
 async def page(_: Request) -> Response:
@@ -40,66 +58,171 @@ async def page(_: Request) -> Response:
     return HTMLResponse(_PAGE)
 
 
+async def script(_: Request) -> Response:
+    """GET /docs/start.js; apart from the page, whose policy allows no script in it."""
+    return Response(_SCRIPT, media_type="text/javascript")
+
+
+@cache
+def _encoded() -> bytes:
+    return msgspec.json.encode(openapi())
+
+
+class _Operation(NamedTuple):
+    """One route as it is described; types are named as in the schemas."""
+
+    method: str
+    path: str
+    summary: str
+    answer: str
+    body: tuple[str, ...] = ()
+    query: str | None = None
+    errors: tuple[int, ...] = ()
+    csv: bool = False
+
+
+_KEY, _BODY, _STORE, _QUERY = (401, 403, 429), (400, 408, 413, 415, 422), (503,), (422,)
+_PRODUCT = "/v1/products/{product_id}"
+_OPERATIONS = (
+    _Operation(
+        *("POST", "/v1/recommendations", "Products for a customer, a visit or a cart", "Recommendations"),
+        body=("RecommendationRequest",),
+        errors=(*_KEY, *_BODY),
+    ),
+    _Operation(
+        *("POST", "/v1/recommendations/batch", "The same for up to 1,000 customers", "Batch"),
+        body=("BatchRequest",),
+        errors=(*_KEY, *_BODY),
+    ),
+    _Operation(
+        *("POST", "/v1/recommendations/page", "All placements of one page in one call", "Batch"),
+        body=("PageRequest",),
+        errors=(*_KEY, *_BODY),
+    ),
+    _Operation(
+        *("GET", f"{_PRODUCT}/similar", "Products of the same category", "Recommendations"),
+        query="ProductsQuery",
+        errors=(*_KEY, *_QUERY),
+    ),
+    _Operation(
+        *("GET", f"{_PRODUCT}/bought-together", "Products often in the same orders", "Recommendations"),
+        query="ProductsQuery",
+        errors=(*_KEY, *_QUERY),
+    ),
+    _Operation(
+        *("POST", "/v1/events", "Live events, on disk once answered; one, or up to 1,000", "EventsAnswer"),
+        body=("Event", "EventBatch"),
+        query="EventsQuery",
+        errors=(*_KEY, *_BODY, *_STORE),
+    ),
+    _Operation(
+        *("POST", "/v1/sessions/{session_id}/customer", "Whose a visit is, once they sign in", "IdentifyAnswer"),
+        body=("IdentifyRequest",),
+        errors=(*_KEY, *_BODY, *_STORE),
+    ),
+    _Operation(
+        *("GET", "/v1/customers/at-risk", "Customers at risk, those with most to lose first", "AtRiskPage"),
+        query="AtRiskQuery",
+        errors=(*_KEY, *_QUERY),
+        csv=True,
+    ),
+    _Operation(
+        *("GET", "/v1/customers/at-risk/export", "The whole list as CSV, streamed", ""),
+        query="ExportQuery",
+        errors=(*_KEY, *_QUERY),
+        csv=True,
+    ),
+    _Operation(
+        *("GET", "/v1/customers/{customer_id}", "One customer: scores, reasons, next purchases", "CustomerPage"),
+        errors=(*_KEY, *_QUERY),
+    ),
+    _Operation(
+        *("POST", "/v1/outcomes", "What came of contacts; one, or up to 1,000", "OutcomesAnswer"),
+        body=("Outcome", "OutcomeBatch"),
+        errors=(*_KEY, *_BODY, *_STORE),
+    ),
+    _Operation(
+        *("GET", "/v1/feedback", "Click rate, conversion and coverage; experiments", "FeedbackPage"),
+        query="FeedbackQuery",
+        errors=(*_KEY, *_QUERY, *_STORE),
+    ),
+    _Operation(*("GET", "/v1/models", "Which model versions answer now", "ModelsPage"), errors=(*_KEY, *_QUERY)),
+    _Operation("GET", "/healthz", "Whether the server runs", "Health"),
+    _Operation("GET", "/livez", "The same", "Health"),
+    _Operation("GET", "/readyz", "Whether the server answers, and what is away", "Readiness"),
+)
+_K = {"type": "integer", "minimum": 1, "maximum": 100, "default": 10, "description": "How many products."}
+
+
 @cache
 def openapi() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     _, components = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
-    query = components.pop("AtRiskQuery")["properties"]
-    k = {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}
-    product = [_parameter("product_id", "path", _ID), _parameter("k", "query", k)]
-    body = {"required": True, "content": _content("RecommendationRequest")}
-    paths = {
-        "/v1/recommendations": {
-            "post": _operation("Products for a customer, a visit or a cart", "Recommendations") | {"requestBody": body}
-        },
-        "/v1/products/{product_id}/similar": {
-            "get": _operation("Products of the same category", "Recommendations", product)
-        },
-        "/v1/products/{product_id}/bought-together": {
-            "get": _operation("Products often in the same orders", "Recommendations", product)
-        },
-        "/v1/customers/at-risk": {"get": _at_risk(query)},
-        "/v1/customers/{customer_id}": {
-            "get": _operation(
-                "One customer: scores, reasons, next purchases",
-                "CustomerPage",
-                [_parameter("customer_id", "path", _ID)],
-            )
-        },
-        "/v1/models": {"get": _operation("Which model versions answer now", "ModelsPage")},
-        "/healthz": {"get": _operation("Whether the server runs", "Health", problems=False)},
-        "/readyz": {"get": _operation("Whether the server answers", "Health", problems=False)},
+    queries = {
+        name: components.pop(name)["properties"]
+        for name in ("AtRiskQuery", "ExportQuery", "EventsQuery", "FeedbackQuery")
     }
+    queries["ProductsQuery"] = {"k": _K}
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in _OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, queries)
     about = {
         "title": "Regulars",
         "version": version("regulars"),
         "description": "What each customer will buy next, and who is about to stop. Every answer says which "
         "strategy and model version gave it; what is unknown gets a plainer answer, never an error.",
     }
-    return {"openapi": "3.1.0", "info": about, "paths": paths, "components": {"schemas": components}}
+    keys = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": about,
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": keys},
+    }
 
 
 _ID = {"type": "string", "minLength": 1, "maxLength": 200}
+_SESSION = {**_ID, "pattern": r"^[^\s\x00-\x1f\x7f/]([^\x00-\x1f\x7f/]*[^\s\x00-\x1f\x7f/])?$"}
 
 
-def _at_risk(query: dict[str, Any]) -> dict[str, Any]:
-    parameters = [_parameter(name, "query", schema) for name, schema in query.items()]
-    operation = _operation("Customers at risk, those with most to lose first; JSON or CSV", "AtRiskPage", parameters)
-    operation["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
-    return operation
-
-
-def _operation(
-    summary: str, answer: str, parameters: list[dict[str, Any]] | None = None, *, problems: bool = True
-) -> dict[str, Any]:
-    responses: dict[str, Any] = {"200": {"description": "The answer", "content": _content(answer)}}
-    if problems:
-        problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-        responses["4XX"] = {
-            "description": "What is wrong with the request, naming the field",
-            "content": {"application/problem+json": problem},
+def _described(operation: _Operation, queries: dict[str, Any]) -> dict[str, Any]:
+    parameters = [
+        _parameter(name, "path", _SESSION if name == "session_id" else _ID)
+        for name in ("product_id", "customer_id", "session_id")
+        if f"{{{name}}}" in operation.path
+    ]
+    if operation.query is not None:
+        parameters += [_parameter(name, "query", schema) for name, schema in queries[operation.query].items()]
+    content = _content(operation.answer) if operation.answer else {}
+    if operation.csv:
+        content["text/csv"] = {"schema": {"type": "string"}, "example": examples.CSV}
+    responses: dict[str, Any] = {"200": {"description": "The answer", "content": content}}
+    if operation.csv and operation.answer:
+        responses["304"] = {"description": "As the client has it already (If-None-Match)"}
+    for status in sorted(operation.errors):
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {
+                "application/problem+json": {
+                    "schema": {"$ref": "#/components/schemas/Problem"},
+                    "example": examples.problem(status, operation.path),
+                }
+            },
         }
-    return {"summary": summary, "parameters": parameters or [], "responses": responses}
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": operation.method.lower() + re.sub(r"[{}]", "", operation.path).replace("/", "_"),
+        "parameters": parameters,
+        "responses": responses,
+    }
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": _body(operation.body)}
+    if 401 in operation.errors:
+        described["security"] = [{"bearer": []}, {"header": []}, {}]
+    return described
 
 
 def _parameter(name: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -113,5 +236,11 @@ def _parameter(name: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _body(names: tuple[str, ...]) -> dict[str, Any]:
+    schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    shown = {name: {"value": examples.OF[name]} for name in names}
+    return {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}, "examples": shown}}
+
+
 def _content(name: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": examples.OF[name]}}

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.database import StoreAwayError
 from serving.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -56,12 +57,25 @@ async def on_bad_request(_: Request, error: Exception) -> Response:
     return respond(error.status, error.detail, field=error.field)
 
 
+async def on_store_away(_: Request, error: Exception) -> Response:
+    """Answer for a database that is away or full: the events were not taken, so send them again."""
+    if not isinstance(error, StoreAwayError):
+        raise error
+    return respond(503, f"Not kept: {error}. Send it again later.", headers={"Retry-After": "5"})
+
+
+async def on_defect(_: Request, error: Exception) -> Response:
+    """Answer for anything else. The gate writes down where it happened."""
+    del error
+    return respond(500, "A defect of the server; its log has the details.")
+
+
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer for what the router refuses: no such path, no such method."""
     if not isinstance(error, HTTPException):
         raise error
     detail = {
-        404: f"There is nothing at {request.url.path}. What there is stands at /docs.",
-        405: f"{request.method} is not answered at {request.url.path}.",
+        404: "There is nothing there. What there is stands at /docs.",
+        405: f"{request.method} is not answered there.",
     }.get(error.status_code, error.detail)
     return respond(error.status_code, detail, headers=error.headers)

@@ -6,94 +6,159 @@ list has exactly k products whenever k eligible ones exist, and `fallback` says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
+from msgspec import UNSET
 
 from serving import candidates
 from serving.candidates import Candidate
 from serving.catalogue import Catalogue
-from serving.filters import allowed, choose
+from serving.deadline import NEVER, Deadline
+from serving.filters import Eligible
+from serving.live import NO_INTEREST, Bought, Interest
+from serving.request_ids import with_origin
 from serving.schemas import Filters, Item, RecommendationRequest, Recommendations
 from serving.state import State
-from training.ranked_lists import SOURCES
 
 MODEL = "recommender"
-PERSONAL, CART, SESSION, TOGETHER, CATEGORY, POPULAR, NONE = (
+PERSONAL, CART, SESSION, TOGETHER, CATEGORY, SEGMENT, POPULAR, STATIC, NONE = (
     "personal",
     "cart",
     "session",
     "bought_together",
     "category",
+    "segment",
     "popular",
+    "static",
     "none",
 )
-_PERSONAL_SOURCES = frozenset(SOURCES)
+STRATEGIES = (PERSONAL, CART, SESSION, TOGETHER, CATEGORY, SEGMENT, POPULAR, STATIC, NONE)
+#: Products of a visit that lead: the latest. More would cost time and say less of what is wanted now.
+_MOST_SEEDS = 10
+Source = tuple[str, Iterable[Candidate]]
 
 
-def recommend(state: State, request: RecommendationRequest, *, request_id: str) -> Recommendations:
+@dataclass(frozen=True)
+class Circumstances:
+    """What an answer depends on besides the state and the request.
+
+    `rebuy_after`: a product bought live after this moment (UTC) is not recommended; None: none is kept back.
+    `notes` stand before the answer's own in `fallback`.
+    """
+
+    request_id: str
+    interest: Interest = NO_INTEREST
+    rebuy_after: datetime | None = None
+    own_list_first: bool = False
+    experiment: str | None = None
+    variant: str | None = None
+    deadline: Deadline = NEVER
+    static: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
+
+
+def recommend(state: State, request: RecommendationRequest, circumstances: Circumstances) -> Recommendations:
     """Products for a cart, a visit or a customer: the cart leads, then the visit, the customer, what is popular."""
     if state.ranking is None or state.catalogue is None:
-        return _nothing(state, request, request_id=request_id)
-    ranking, catalogue = state.ranking, state.catalogue
-    why: list[str] = []
-    sources: list[tuple[str, Iterable[Candidate]]] = []
-    for strategy, products in ((CART, request.cart), (SESSION, request.session)):
-        known = _known(catalogue, products, strategy, why)
+        return _without_ranking(state, request, circumstances)
+    ranking, catalogue, interest = state.ranking, state.catalogue, circumstances.interest
+    why = list(circumstances.notes)
+    cart = [*request.cart, *interest.cart] if interest.cart else request.cart
+    session = [*interest.views, *request.session] if interest.views else request.session
+    bought = _by_code(catalogue, interest.bought)
+    sources: list[Source] = []
+    for strategy, products in ((CART, cart), (SESSION, session)):
+        known = _known(catalogue, products, strategy, why) if products else []
         if known:
-            sources.append((strategy, candidates.together(ranking, catalogue, known, source=strategy)))
-    if request.customer_id is not None:
-        row = state.ranked_rows.get(request.customer_id)
-        if row is None:
-            scored = request.customer_id in state.rows
-            why.append(f"customer '{request.customer_id}' {'has no list yet' if scored else 'is not known'}")
-        else:
-            sources.append((PERSONAL, candidates.personal(ranking, row)))
-    mask = allowed(catalogue, request.filters, never=[*request.cart, *request.session])
-    items, strategy = _fill(catalogue, sources, mask=mask, k=request.k)
-    if sources and strategy != sources[0][0]:
+            found = candidates.together(ranking, catalogue, known[-_MOST_SEEDS:], source=strategy)
+            sources.append((strategy, found))
+    if bought and not sources:
+        found = candidates.together(ranking, catalogue, list(bought)[-_MOST_SEEDS:], source=SESSION)
+        sources.append((SESSION, found))
+        # What was bought says less of the next purchase than the customer's own list.
+        own = _own(state, request, why, bought)
+        sources = [*own, *sources]
+    else:
+        own = _own(state, request, why, bought)
+        sources = [*own, *sources] if circumstances.own_list_first else [*sources, *own]
+    kept_back = _kept_back(interest.bought, circumstances.rebuy_after)
+    eligible = Eligible(catalogue, request.filters, never=[*cart, *session, *kept_back])
+    segment = _segment(state, request, eligible)
+    chosen, strategy = _fill(
+        catalogue, sources, segment, eligible, k=request.k, deadline=circumstances.deadline, why=why
+    )
+    if sources and strategy != sources[0][0] and not circumstances.deadline.passed():
         why.append(f"nothing eligible came from the {sources[0][0]} list")
-    return _answer(state, catalogue, items, strategy, why, request_id, request.customer_id, request.placement)
+    return _answer(state, catalogue, chosen, strategy, why, circumstances, request)
 
 
-def bought_together(state: State, product_id: str, *, k: int, request_id: str) -> Recommendations:
+def bought_together(state: State, product_id: str, circumstances: Circumstances, *, k: int) -> Recommendations:
     """Products often in the same orders as this one; popular ones when it is not known."""
     request = RecommendationRequest(k=k)
     if state.ranking is None or state.catalogue is None:
-        return _nothing(state, request, request_id=request_id)
-    why: list[str] = []
+        return _without_ranking(state, request, circumstances)
+    why = list(circumstances.notes)
     known = _known(state.catalogue, [product_id], "request", why)
     ours = candidates.together(state.ranking, state.catalogue, known, source=TOGETHER)
-    return _around(state, state.catalogue, product_id, [(TOGETHER, ours)], why, k=k, request_id=request_id)
+    return _around(state, state.catalogue, product_id, (TOGETHER, ours), why, circumstances, request)
 
 
-def similar(state: State, product_id: str, *, k: int, request_id: str) -> Recommendations:
+def similar(state: State, product_id: str, circumstances: Circumstances, *, k: int) -> Recommendations:
     """Products of the same category, most popular first; popular ones when it is not known or has no category."""
+    request = RecommendationRequest(k=k)
     if state.ranking is None or state.catalogue is None:
-        return _nothing(state, RecommendationRequest(k=k), request_id=request_id)
-    why: list[str] = []
+        return _without_ranking(state, request, circumstances)
+    why = list(circumstances.notes)
     known = _known(state.catalogue, [product_id], "request", why)
     ours = candidates.same_category(state.catalogue, known[0]) if known else ()
-    return _around(state, state.catalogue, product_id, [(CATEGORY, ours)], why, k=k, request_id=request_id)
+    return _around(state, state.catalogue, product_id, (CATEGORY, ours), why, circumstances, request)
 
 
 def _around(
     state: State,
     catalogue: Catalogue,
     product_id: str,
-    sources: Sequence[tuple[str, Iterable[Candidate]]],
+    source: Source,
     why: list[str],
-    *,
-    k: int,
-    request_id: str,
+    circumstances: Circumstances,
+    request: RecommendationRequest,
 ) -> Recommendations:
-    mask = allowed(catalogue, Filters(), never=[product_id])
-    items, strategy = _fill(catalogue, sources, mask=mask, k=k)
-    if not why and strategy != sources[0][0]:
+    eligible = Eligible(catalogue, Filters(), never=[product_id])
+    chosen, strategy = _fill(catalogue, [source], None, eligible, k=request.k, deadline=circumstances.deadline, why=why)
+    if not why and strategy != source[0]:
         why.append(f"product '{product_id}' has none")
-    return _answer(state, catalogue, items, strategy, why, request_id, None, None)
+    return _answer(state, catalogue, chosen, strategy, why, circumstances, request)
+
+
+def _own(state: State, request: RecommendationRequest, why: list[str], bought: Mapping[int, Bought]) -> list[Source]:
+    customer = request.customer_id
+    if customer is None or state.ranking is None:
+        return []
+    row = state.ranked_rows.get(customer)
+    if row is not None:
+        return [(PERSONAL, candidates.personal(state.ranking, row, bought=bought))]
+    why.append(f"customer '{customer}' {'has no list yet' if customer in state.rows else 'is not known'}")
+    return [(PERSONAL, candidates.bought_again(bought))] if bought else []
+
+
+def _segment(state: State, request: RecommendationRequest, eligible: Eligible) -> Source | None:
+    """What customers of the same stage buy; None for a customer not scored, or of a segment too small."""
+    row = None if request.customer_id is None else state.rows.get(request.customer_id)
+    if row is None or state.columns is None:
+        return None
+    favourites = state.segments.get(state.columns.stage(row))
+    return None if favourites is None else (SEGMENT, candidates.segment(favourites, eligible))
+
+
+def _by_code(catalogue: Catalogue, bought: Mapping[str, Bought]) -> dict[int, Bought]:
+    codes = catalogue.codes
+    return {codes[product]: found for product, found in bought.items() if product in codes}
+
+
+def _kept_back(bought: Mapping[str, Bought], after: datetime | None) -> list[str]:
+    return [] if after is None else [product for product, found in bought.items() if found.last > after]
 
 
 def _known(catalogue: Catalogue, products: Sequence[str], where: str, why: list[str]) -> list[int]:
@@ -106,35 +171,53 @@ def _known(catalogue: Catalogue, products: Sequence[str], where: str, why: list[
 
 
 def _fill(
-    catalogue: Catalogue, sources: Sequence[tuple[str, Iterable[Candidate]]], *, mask: NDArray[np.bool_], k: int
+    catalogue: Catalogue,
+    sources: Sequence[Source],
+    segment: Source | None,
+    eligible: Eligible,
+    *,
+    k: int,
+    deadline: Deadline,
+    why: list[str],
 ) -> tuple[list[Candidate], str]:
-    """The chosen candidates, and the strategy that the first of them came by."""
-    fillers = (candidates.popular(catalogue, mask), candidates.remaining(catalogue, mask))
-    chosen = choose(chain(*(found for _, found in sources), *fillers), mask, k=k)
-    names = [strategy for strategy, _ in sources]
-    if not chosen:
-        return chosen, names[0] if names else POPULAR
-    first = chosen[0]
-    if first.source in names:
-        return chosen, first.source
-    if PERSONAL in names and first.source in _PERSONAL_SOURCES and first.score is not None:
-        return chosen, PERSONAL
-    return chosen, POPULAR
+    """The chosen candidates, each product once, and the strategy that the first of them came by.
+
+    Once the deadline has passed, what is asked for is left out and only popular products fill the list.
+    """
+    chosen: list[Candidate] = []
+    seen: set[int] = set()
+    led = sources[0][0] if sources else POPULAR
+    fillers: list[Source] = [
+        *([] if segment is None else [segment]),
+        (POPULAR, candidates.popular(catalogue, eligible)),
+        (POPULAR, candidates.remaining(catalogue, eligible)),
+    ]
+    for strategy, found in [*sources, *fillers]:
+        if strategy != POPULAR and deadline.passed():
+            why.append(f"the {deadline.seconds * 1000:g} ms a request may take were spent before the {strategy} list")
+            continue
+        for candidate in found:
+            if candidate.code in seen or candidate.code not in eligible:
+                continue
+            if not chosen:
+                led = strategy
+            seen.add(candidate.code)
+            chosen.append(candidate)
+            if len(chosen) == k:
+                return chosen, led
+    return chosen, led
 
 
-def _nothing(state: State, request: RecommendationRequest, *, request_id: str) -> Recommendations:
+def _without_ranking(state: State, request: RecommendationRequest, circumstances: Circumstances) -> Recommendations:
+    """From the static file, else nothing; both say so."""
     missing = "nothing is scored yet" if state.version is None else "there is no recommender champion"
-    return Recommendations(
-        items=[],
-        strategy=NONE,
-        fallback=f"{missing}; run:  regulars train && regulars score",
-        model=MODEL,
-        model_version=state.models.get(MODEL),
-        as_of=state.as_of,
-        request_id=request_id,
-        customer_id=request.customer_id,
-        placement=request.placement,
-    )
+    why = [*circumstances.notes, f"{missing}; run:  regulars train && regulars score"]
+    never = {*request.cart, *request.session, *request.filters.exclude}
+    named = any((request.filters.department, request.filters.category, request.filters.brand))
+    # Of products in the file nothing is known, so none can be said to pass a filter.
+    ids = [] if named else [product for product in circumstances.static if product not in never][: request.k]
+    items = [Item(rank, product, None, None, STATIC, "From the shop's own list") for rank, product in enumerate(ids, 1)]
+    return _complete(state, items, STATIC if items else NONE, why, circumstances, request)
 
 
 def _answer(
@@ -143,32 +226,53 @@ def _answer(
     chosen: Sequence[Candidate],
     strategy: str,
     why: Sequence[str],
-    request_id: str,
-    customer_id: str | None,
-    placement: str | None,
+    circumstances: Circumstances,
+    request: RecommendationRequest,
 ) -> Recommendations:
+    fields = request.fields
+    items = [
+        Item(
+            rank,
+            catalogue.ids[found.code],
+            catalogue.names[found.code],
+            found.score,
+            found.source,
+            found.reason,
+            catalogue.value("category", found.code),
+            catalogue.prices[found.code],
+            catalogue.details(found.code, fields) if fields else UNSET,
+        )
+        for rank, found in enumerate(chosen, start=1)
+    ]
+    return _complete(state, items, strategy, why, circumstances, request)
+
+
+def _complete(
+    state: State,
+    items: list[Item],
+    strategy: str,
+    why: Sequence[str],
+    circumstances: Circumstances,
+    request: RecommendationRequest,
+) -> Recommendations:
+    version = state.models.get(MODEL)
     return Recommendations(
-        items=[_item(catalogue, candidate, rank) for rank, candidate in enumerate(chosen, start=1)],
+        items=items,
         strategy=strategy,
         fallback="; ".join(why) or None,
         model=MODEL,
-        model_version=state.models.get(MODEL),
+        model_version=version,
         as_of=state.as_of,
-        request_id=request_id,
-        customer_id=customer_id,
-        placement=placement,
-    )
-
-
-def _item(catalogue: Catalogue, candidate: Candidate, rank: int) -> Item:
-    code = candidate.code
-    return Item(
-        rank=rank,
-        product_id=catalogue.ids[code],
-        name=catalogue.names[code],
-        score=candidate.score,
-        source=candidate.source,
-        reason=candidate.reason,
-        category=catalogue.value("category", code),
-        price=catalogue.prices[code],
+        request_id=with_origin(
+            circumstances.request_id,
+            strategy=strategy,
+            model_version=version,
+            experiment=circumstances.experiment,
+            variant=circumstances.variant,
+            placement=request.placement,
+        ),
+        customer_id=request.customer_id,
+        placement=request.placement,
+        experiment=circumstances.experiment,
+        variant=circumstances.variant,
     )

@@ -5,54 +5,134 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from features.errors import RegularsError
 from features.home import Home
+from serving.last_good import LAST_GOOD, PINNED, keep, recall, remember, static_list
 from serving.metrics import Metrics
-from serving.state import State, current_version, load_state
+from serving.state import State, current_version, read_state
+from serving.warm_up import warm_up
 
 log = logging.getLogger("regulars.serving")
+_FAILURES = (RegularsError, OSError, ValueError)
 
 
 class Holder:
-    """Holds the state that answers. A scoring that cannot be loaded leaves the one before, and `problem` says why."""
+    """Holds the state that answers. A scoring that cannot be loaded leaves the one before, and `problem` says why.
 
-    def __init__(self, home: Home, metrics: Metrics | None = None) -> None:
+    `pin` names the one scoring to answer from, whatever becomes current; `variants` those that experiments need.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        metrics: Metrics | None = None,
+        *,
+        pin: str | None = None,
+        variants: Iterable[str] = (),
+        fallback_file: Path | None = None,
+    ) -> None:
         self.home = home
         self.metrics = metrics or Metrics()
+        self.pin = pin
         self.state = State()
+        self.variants: dict[str, State] = {}
+        self.static: tuple[str, ...] = static_list(home, fallback_file)
         self.problem: str | None = None
+        self._wanted = tuple(variants)
+        self._fallback_file = fallback_file
         self._seen: str | None = None  # the version last tried, so that a broken one is not tried at every poll
 
     def refresh(self) -> bool:
         """Whether a new scoring was loaded. Requests under way finish on the state they began with."""
-        version = current_version(self.home)
+        version = self.pin or current_version(self.home)
         if version == self._seen:
+            if version is None and self.state.version is None:
+                self._begin_from_last_good(None)
             return False
         self._seen = version
         try:
-            self.state = load_state(self.home)
-            self.problem = None
-        except (RegularsError, OSError, ValueError) as error:
-            self.problem = str(error)
-            self.metrics.loads.labels(outcome="failed").inc()
-            log.error("scores %s were not loaded: %s", version, error)
+            if version is None:
+                raise RegularsError("the scores are gone: scores/CURRENT is missing")
+            state = self._load(version)
+            warm_up(state)
+        except _FAILURES as error:
+            self._failed(version, error)
+            if self.state.version is None:
+                self._begin_from_last_good(str(error))
             return False
+        self._answer_from(state)
+        self.problem = None
+        self._load_variants()
         self.metrics.loads.labels(outcome="loaded").inc()
-        self.metrics.customers.set(len(self.state.rows))
-        # What is loaded stays until the next scoring: keep the collector from walking it on every full collection.
-        gc.collect()
-        gc.freeze()
-        log.info("scores %s loaded: %d customers", version, len(self.state.rows))
+        log.info("scores %s loaded: %d customers", version, len(state.rows))
+        if self.pin is None:
+            self._remember(state)
         return True
 
+    def _load(self, version: str) -> State:
+        if self.pin is not None:
+            # Scoring prunes old versions; the copy stays for as long as the pin is wanted.
+            return read_state(keep(self.home, version, under=PINNED), version=version)
+        return read_state(self.home.scores / "versions" / version, version=version)
 
-def watch(holder: Holder, *, every: float, stop: threading.Event) -> threading.Thread:
-    """A started daemon thread that refreshes `holder` each `every` seconds until `stop` is set."""
+    def _load_variants(self) -> None:
+        for version in self._wanted:
+            if version not in self.variants:
+                try:
+                    self.variants[version] = read_state(keep(self.home, version, under=PINNED), version=version)
+                except _FAILURES as error:
+                    self._failed(version, error)
+                    self.problem = f"an experiment's scores could not be loaded: {error}"
+
+    def _answer_from(self, state: State) -> None:
+        self.state = state
+        self.metrics.customers.set(len(state.rows))
+        freeze()
+
+    def _failed(self, version: str | None, error: Exception) -> None:
+        self.problem = str(error)
+        self.metrics.loads.labels(outcome="failed").inc()
+        log.error("scores %s were not loaded: %s", version, error)
+
+    def _begin_from_last_good(self, why: str | None) -> None:
+        try:
+            state = recall(self.home)
+        except _FAILURES as error:
+            self.problem = f"{why or 'the scores are gone'}; and the last good scores could not be loaded: {error}"
+            return
+        if state is not None:
+            self._answer_from(state)
+            said = why or "the scores are gone: scores/CURRENT is missing"
+            self.problem = f"{said}. The last good scores answer: {state.version}"
+            log.warning("the last good scores answer: %s", state.version)
+
+    def _remember(self, state: State) -> None:
+        try:
+            remember(self.home, state)
+            self.static = static_list(self.home, self._fallback_file)
+        except _FAILURES as error:
+            log.warning("no copy of scores %s was kept under %s: %s", state.version, LAST_GOOD, error)
+
+
+def freeze() -> None:
+    """Keep the collector from walking what is loaded; it stays until the next scoring.
+
+    A full collection over a large heap stops every request; what requests leave behind is freed without it.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1_000)
+
+
+def watch(refresh: Callable[[], object], *, every: float, stop: threading.Event) -> threading.Thread:
+    """A started daemon thread that calls `refresh` each `every` seconds until `stop` is set."""
 
     def poll() -> None:
         while not stop.wait(every):
-            holder.refresh()
+            refresh()
 
     thread = threading.Thread(target=poll, name="regulars-reload", daemon=True)
     thread.start()

@@ -14,6 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from features.errors import RegularsError
+from features.home import Home
+from features.settings import Settings
+from serving.experiments import read_experiments
+from serving.last_good import static_list
 
 SERVICE = "serving.service:Regulars"
 
@@ -43,20 +47,34 @@ def free_port(host: str, first: int, *, tries: int = 50) -> int:
     raise RegularsError(f"No free port from {first} to {first + tries - 1} on {host}. Set REGULARS_PORT to a free one.")
 
 
-def serve(*, host: str, port: int, home: Path) -> None:
-    """Become the server: this process is replaced, so signals reach it directly. Does not return."""
+def serve(*, host: str, port: int, settings: Settings) -> None:
+    """Become the server: this process is replaced, so signals reach it directly. Does not return.
+
+    Raises RegularsError for a port in use, ConfigError for a setting the server could not start with.
+    """
+    if settings.experiments_file is not None:
+        read_experiments(settings.experiments_file)
+    static_list(Home(settings.home), settings.fallback_file)
     if not is_free(host, port):
         raise RegularsError(
             f"Port {port} on {host} is in use. Stop what listens there, or take another:  "
             f"regulars serve --port {port + 1}"
         )
     arguments = command(host=host, port=port)
-    os.execve(arguments[0], arguments, environment(home))  # noqa: S606
+    chosen = {"REGULARS_WORKERS": str(settings.workers)}
+    if settings.pin is not None:
+        chosen["REGULARS_PIN"] = settings.pin
+    os.execve(arguments[0], arguments, environment(settings.home) | chosen)  # noqa: S606
 
 
 def environment(home: Path) -> dict[str, str]:
-    """The environment of this process, with the data home made absolute."""
-    return os.environ | {"REGULARS_HOME": str(home.resolve()), "BENTOML_DO_NOT_TRACK": "True"}
+    """The environment of this process, with the data home made absolute.
+
+    BentoML's own files, the workers' metrics among them, lie in the data home: two servers must not share them.
+    """
+    absolute = home.resolve()
+    ours = {"REGULARS_HOME": str(absolute), "BENTOML_DO_NOT_TRACK": "True"}
+    return {"BENTOML_HOME": str(absolute / "bentoml")} | os.environ | ours
 
 
 @contextmanager

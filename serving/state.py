@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pyarrow.parquet as pq
 from features.errors import DataError
 from features.home import Home
 from serving.catalogue import Catalogue, make_catalogue
+from serving.customer_columns import CustomerColumns, make_columns
+from serving.segments import segment_favourites
 from training.bundle import MANIFEST, read_manifest
 from training.ranked_lists import RankedLists, load_ranked_lists
 
@@ -34,12 +38,19 @@ class State:
     ranking: RankedLists | None = None
     ranked_rows: Mapping[str, int] = field(default_factory=dict)  # customer_id -> row of the lists
     catalogue: Catalogue | None = None
+    columns: CustomerColumns | None = None
+    segments: Mapping[str, Sequence[int]] = field(default_factory=dict)  # stage -> codes of its favourite products
 
     @property
     def as_of(self) -> str | None:
         """The moment the scores are as of, in ISO 8601."""
         found: str | None = self.about.get("as_of")
         return found
+
+    @cached_property
+    def scored_at(self) -> datetime | None:
+        """The same moment, in UTC without a zone."""
+        return None if self.as_of is None else datetime.fromisoformat(self.as_of).astimezone(UTC).replace(tzinfo=None)
 
     @property
     def models(self) -> Mapping[str, int | None]:
@@ -76,16 +87,19 @@ def load_state(home: Home) -> State:
 def read_state(directory: Path, *, version: str) -> State:
     """The scoring in `directory`."""
     about = _about(directory)
-    customers = pq.read_table(directory / CUSTOMERS)
+    customers = pq.read_table(directory / CUSTOMERS).combine_chunks()
     ranking = load_ranked_lists(directory / RANKING) if (directory / RANKING).is_dir() else None
+    ranked_rows = {} if ranking is None else _positions(ranking.customers)
     return State(
         version=version,
         about=about,
         customers=customers,
         rows=_positions(customers),
         ranking=ranking,
-        ranked_rows={} if ranking is None else _positions(ranking.customers),
+        ranked_rows=ranked_rows,
         catalogue=None if ranking is None else make_catalogue(ranking.products, ranking.popular),
+        columns=make_columns(customers),
+        segments={} if ranking is None else segment_favourites(ranking, ranked_rows, customers),
     )
 
 

@@ -10,7 +10,10 @@ import pytest
 from starlette.types import ASGIApp
 
 from features.home import Home, write_text
+from features.settings import load_settings
+from serving.app import build_app
 from serving.reload import Holder
+from serving.runtime import Runtime, open_runtime
 from serving.state import State, load_state
 from training.bundle import seal
 from training.customer_scores import SCHEMA
@@ -128,6 +131,32 @@ def holder(scored_home: Home) -> Holder:
     return held
 
 
+@pytest.fixture
+def make_runtime(scored_home: Home):
+    """A started runtime over the scored home, with any settings."""
+    made: list[Runtime] = []
+
+    def make(home: Home = scored_home, **settings: object) -> Runtime:
+        runtime = open_runtime(load_settings(home=home.root, **settings))
+        made.append(runtime)
+        runtime.start()
+        return runtime
+
+    yield make
+    for runtime in made:
+        runtime.database.close()
+
+
+@pytest.fixture
+def runtime(make_runtime) -> Runtime:
+    return make_runtime()
+
+
+@pytest.fixture
+def client(runtime: Runtime):
+    return Asked(build_app(runtime))
+
+
 @pytest.fixture(name="write_scores")
 def _write_scores():
     return write_scores
@@ -149,7 +178,7 @@ class Asked:
 
     async def _request(self, method: str, path: str, **what: object) -> httpx.Response:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=self.raising)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test", follow_redirects=True) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", follow_redirects=True) as client:
             return await client.request(method, path, **what)
 
     def get(self, path: str, **what: object) -> httpx.Response:

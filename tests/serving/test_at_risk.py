@@ -5,6 +5,7 @@ import pytest
 
 from features.home import Home
 from serving.at_risk import as_csv, at_risk, customer_page
+from serving.recommend import Circumstances
 from serving.schemas import AtRiskPage, AtRiskQuery
 from serving.state import State, load_state
 
@@ -84,7 +85,7 @@ def test_csv_reads_back_and_no_cell_runs_as_a_formula(state: State) -> None:
 
 
 def test_customer_page_shows_scores_and_next_purchases(state: State) -> None:
-    page = customer_page(state, "ann", request_id="r")
+    page = customer_page(state, "ann", Circumstances("r"))
     assert page.known
     assert page.active
     assert page.scores is not None
@@ -94,7 +95,7 @@ def test_customer_page_shows_scores_and_next_purchases(state: State) -> None:
 
 
 def test_lapsed_customer_has_no_churn_probability(state: State) -> None:
-    page = customer_page(state, "dan", request_id="r")
+    page = customer_page(state, "dan", Circumstances("r"))
     assert page.known
     assert page.active is False
     assert page.scores is not None
@@ -103,5 +104,5 @@ def test_lapsed_customer_has_no_churn_probability(state: State) -> None:
 
 
 def test_unknown_customer_page_says_so_and_offers_what_is_popular(state: State) -> None:
-    page = customer_page(state, "nobody", request_id="r")
+    page = customer_page(state, "nobody", Circumstances("r"))
     assert (page.known, page.scores, page.next_purchases.strategy) == (False, None, "popular")

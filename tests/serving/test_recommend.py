@@ -1,13 +1,13 @@
 import pytest
 
 from features.home import Home
-from serving.recommend import bought_together, recommend, similar
+from serving.recommend import Circumstances, bought_together, recommend, similar
 from serving.schemas import Filters, RecommendationRequest, Recommendations
 from serving.state import State, load_state
 
 
 def ask(state: State, **request: object) -> Recommendations:
-    return recommend(state, RecommendationRequest(**request), request_id="r1")
+    return recommend(state, RecommendationRequest(**request), Circumstances(request_id="r1"))
 
 
 def ids(answer: Recommendations) -> list[str]:
@@ -108,16 +108,16 @@ def test_nothing_scored_answers_none_and_says_why(home: Home) -> None:
 
 
 def test_bought_together_names_the_product_and_falls_back_to_popular(state: State) -> None:
-    known = bought_together(state, "p0", k=2, request_id="r")
+    known = bought_together(state, "p0", Circumstances("r"), k=2)
     assert (known.strategy, ids(known), known.fallback) == ("bought_together", ["p1", "p2"], None)
-    lonely = bought_together(state, "p4", k=2, request_id="r")
+    lonely = bought_together(state, "p4", Circumstances("r"), k=2)
     assert (lonely.strategy, ids(lonely), lonely.fallback) == ("popular", ["p0", "p1"], "product 'p4' has none")
-    unknown = bought_together(state, "zzz", k=1, request_id="r")
+    unknown = bought_together(state, "zzz", Circumstances("r"), k=1)
     assert (unknown.strategy, unknown.fallback) == ("popular", "not known in the request: 'zzz'")
 
 
 def test_similar_products_share_the_category(state: State) -> None:
-    answer = similar(state, "p3", k=1, request_id="r")
+    answer = similar(state, "p3", Circumstances("r"), k=1)
     assert (answer.strategy, ids(answer), answer.items[0].reason) == ("category", ["p0"], "Also in fruit")
-    plain = similar(state, "p5", k=1, request_id="r")
+    plain = similar(state, "p5", Circumstances("r"), k=1)
     assert (plain.strategy, plain.fallback) == ("popular", "product 'p5' has none")

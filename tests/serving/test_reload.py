@@ -48,7 +48,7 @@ def test_an_answer_under_way_keeps_the_state_it_began_with(scored_home: Home, wr
 
 def test_watching_takes_up_new_scores_by_itself_until_stopped(scored_home: Home, write_scores) -> None:
     holder, stop = Holder(scored_home), threading.Event()
-    thread = watch(holder, every=0.01, stop=stop)
+    thread = watch(holder.refresh, every=0.01, stop=stop)
     write_scores(scored_home, "v2")
     until = time.monotonic() + 10
     while holder.state.version != "v2" and time.monotonic() < until:

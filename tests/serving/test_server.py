@@ -11,6 +11,7 @@ import pytest
 
 from features.errors import RegularsError
 from features.home import Home
+from features.settings import load_settings
 from serving.client import Client
 from serving.demo import ask
 from serving.schemas import RecommendationRequest
@@ -42,7 +43,7 @@ def test_the_real_server_answers_takes_up_new_scores_and_leaves_nothing_behind(
             time.sleep(0.2)
         assert client.models().scores_version == "v2"
         with pytest.raises(RegularsError, match=f"Port {port} on {HOST} is in use"):
-            serve(host=HOST, port=port, home=scored_home.root)
+            serve(host=HOST, port=port, settings=load_settings(home=scored_home.root))
         assert free_port(HOST, port) > port
     assert not answers(HOST, port)
     with pytest.raises(ProcessLookupError):

@@ -1,0 +1,180 @@
+"""The database of what happens while serving: live events, outcomes of contacts, API keys.
+
+SQLite in WAL mode in the data home unless `database_url` names another, for instance PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from features.errors import ConfigError, RegularsError
+from features.home import Home
+from features.settings import Settings
+
+FOLDER = "live"
+LOCK = "live"
+_BUSY_SECONDS = 5
+_CONNECT_SECONDS = 3
+#: A number that all writers on PostgreSQL lock, so that rows become visible in the order of their numbers.
+_WRITERS = 7_325_661
+_COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+metadata = sa.MetaData()
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", _COUNTER, primary_key=True, autoincrement=True),
+    sa.Column("event_id", sa.String, nullable=False, unique=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("product_id", sa.String),
+    sa.Column("occurred_at", sa.DateTime, nullable=False),  # UTC
+    sa.Column("customer_id", sa.String),
+    sa.Column("session_id", sa.String),
+    sa.Column("placement", sa.String),
+    sa.Column("request_id", sa.String),
+    sa.Column("experiment", sa.String),
+    sa.Column("variant", sa.String),
+    sa.Column("strategy", sa.String),  # said by the request_id
+    sa.Column("model_version", sa.String),  # likewise
+    sa.Column("received_at", sa.DateTime, nullable=False),  # UTC
+    sqlite_autoincrement=True,  # a number is never given twice, so readers may go on from the last one they saw
+)
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("seq", _COUNTER, primary_key=True, autoincrement=True),
+    sa.Column("outcome_id", sa.String, nullable=False, unique=True),
+    sa.Column("customer_id", sa.String, nullable=False, index=True),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("occurred_at", sa.DateTime, nullable=False),
+    sa.Column("campaign_id", sa.String),
+    sa.Column("channel", sa.String),
+    sa.Column("who", sa.String),
+    sa.Column("note", sa.String),
+    sa.Column("received_at", sa.DateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("key_id", sa.String, primary_key=True),
+    sa.Column("scope", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("hash", sa.String, nullable=False),  # SHA-256 of the secret; the secret is kept nowhere
+    sa.Column("per_minute", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("revoked_at", sa.DateTime),
+)
+
+
+class StoreAwayError(RegularsError):
+    """The database cannot be read or written now: it is away, or its disk is full. The message is fit to be shown."""
+
+
+class Database:
+    """One database; tables are made when it first answers. Every failure is a StoreAwayError."""
+
+    def __init__(self, url: str, home: Home) -> None:
+        try:
+            self.url = sa.make_url(url)
+        except sa.exc.ArgumentError:
+            raise ConfigError("Setting 'database_url' is not a database URL. For instance: sqlite:///live.db") from None
+        self.home = home
+        self.folder = home.root / FOLDER
+        self._made = False
+        self._making = threading.Lock()
+        try:
+            self.engine = _engine(self.url)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"Setting 'database_url' needs the Python package '{error.name}', which is not installed. "
+                "For PostgreSQL:  pip install 'regulars[postgres]'"
+            ) from None
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is an SQLite file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction that only reads."""
+        with self._connected(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction, committed to disk when the block ends well. One writer at a time."""
+        with self._connected(writes=True) as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_WRITERS})"))
+            yield connection
+
+    @contextmanager
+    def _connected(self, *, writes: bool) -> Iterator[sa.Connection]:
+        try:
+            self._make()
+            with self.engine.connect().execution_options(regulars_writes=writes) as connection, connection.begin():
+                yield connection
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise StoreAwayError(_reason(error)) from error
+        except OSError as error:
+            raise StoreAwayError(f"the event store cannot be opened ({error.strerror})") from error
+
+    def _make(self) -> None:
+        if self._made:
+            return
+        with self._making:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self.home.lock(LOCK, wait_seconds=30):
+                metadata.create_all(self.engine)
+            self._made = True
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that the settings name. Raises ConfigError for a URL that none can be."""
+    home = Home(settings.home)
+    default = f"sqlite:///{(home.root / FOLDER / 'live.db').resolve()}"
+    return Database(settings.database_url or default, home)
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(
+            url, pool_pre_ping=True, pool_timeout=_CONNECT_SECONDS, connect_args={"connect_timeout": _CONNECT_SECONDS}
+        )
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        # The driver would begin transactions by itself, and later than we want them.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # durable when the power fails, not only when we are killed
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("regulars_writes", True)
+        # Immediate: a transaction that reads first and writes later could not wait for another writer.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _reason(error: sa.exc.SQLAlchemyError) -> str:
+    """What to tell a client: neither SQL nor values nor addresses."""
+    text = str(getattr(error, "orig", error)).lower()
+    if "full" in text or "no space" in text:
+        return "the disk of the event store is full"
+    if "locked" in text or "busy" in text:
+        return "the event store is busy"
+    return "the event store is away"

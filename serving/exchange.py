@@ -1,0 +1,122 @@
+"""Reading requests and writing answers: bodies within limits, parameters as types, JSON, validators and compression."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from serving.problems import BadRequestError, from_validation
+
+T = TypeVar("T")
+MOST_BYTES = 256 * 1024
+#: For calls that carry up to 1,000 things.
+MOST_BYTES_OF_MANY = 2 * 1024 * 1024
+#: A body that takes longer is not being sent in earnest.
+BODY_SECONDS = 10.0
+MOST_ID = 200
+_LEAST_COMPRESSED = 1024
+#: JSON, or what curl and browsers say when nobody told them; pickle and other binary kinds are refused.
+_KINDS = frozenset({"", "application/json", "text/json", "text/plain", "application/x-www-form-urlencoded"})
+
+
+class NoQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """No parameters."""
+
+
+async def read_body(request: Request, *, most: int = MOST_BYTES) -> bytes:
+    """The whole body. Raises BadRequestError when it is too large, too slow, or of a kind that is not read."""
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in _KINDS and not kind.endswith("+json"):
+        raise BadRequestError("The body must be application/json.", status=415)
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > most:
+        raise _too_large(most)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _gather(request, most)
+    except TimeoutError:
+        raise BadRequestError(f"The body was not sent within {BODY_SECONDS:g} s.", status=408) from None
+    except ClientDisconnect:
+        raise BadRequestError("The body was cut short.", status=400) from None
+
+
+async def _gather(request: Request, most: int) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> BadRequestError:
+    return BadRequestError(f"The body is larger than {most} bytes.", status=413)
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """The body as its type. Raises BadRequestError naming the field."""
+    try:
+        return decoder.decode(body)
+    except UnicodeDecodeError:
+        raise BadRequestError("The body is not UTF-8.", status=400) from None
+    except RecursionError:
+        raise BadRequestError("The body is nested too deep.", status=400) from None
+    except msgspec.DecodeError as error:
+        raise from_validation(error) from None
+
+
+def query(request: Request, kind: type[T]) -> T:
+    """The parameters as their type. Raises BadRequestError naming the one that is wrong."""
+    if not request.scope["query_string"]:
+        pairs: list[tuple[str, str]] = []
+    else:
+        pairs = request.query_params.multi_items()
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        twice = next(name for name, _ in pairs if len(request.query_params.getlist(name)) > 1)
+        raise BadRequestError("given more than once", field=twice, status=422)
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise from_validation(error) from None
+
+
+def path_id(request: Request, name: str) -> str:
+    """An id in the path."""
+    value: str = request.path_params[name]
+    if len(value) > MOST_ID:
+        raise BadRequestError(f"longer than {MOST_ID} characters", field=name, status=422)
+    return value
+
+
+def as_json(value: Any) -> Response:
+    """The value as JSON."""
+    return Response(msgspec.json.encode(value), media_type="application/json")
+
+
+def with_validator(request: Request, content: bytes, *, kind: str, headers: dict[str, str] | None = None) -> Response:
+    """Content with an ETag: 304 to a client that has it, compressed for one that reads gzip."""
+    tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+    said = {**(headers or {}), "ETag": tag, "Vary": "Accept, Accept-Encoding"}
+    if tag in [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers=said)
+    if reads_gzip(request) and len(content) >= _LEAST_COMPRESSED:
+        content = gzip.compress(content, 5)
+        said["Content-Encoding"] = "gzip"
+    return Response(content, media_type=kind, headers=said)
+
+
+def reads_gzip(request: Request) -> bool:
+    """Whether the client says that it reads gzip."""
+    for part in request.headers.get("accept-encoding", "").split(","):
+        name, _, weight = part.strip().lower().partition(";")
+        if name.strip() == "gzip":
+            return weight.strip().replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

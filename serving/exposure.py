@@ -1,0 +1,41 @@
+"""To whom the server may be reachable: to this machine alone until a key exists."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from rich.markup import escape
+
+from features.home import Home
+from features.settings import Settings
+from features.terminal import progress
+from serving.database import FOLDER, StoreAwayError, open_database
+from serving.keys import COPY, Keys, read_copy
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def safe_host(host: str, settings: Settings) -> str:
+    """The address asked for, or the loopback one where no key exists; then it says so."""
+    if is_loopback(host) or _any_key(settings):
+        return host
+    progress.print(
+        f"[yellow]note[/] No API key exists, so the server listens on {LOOPBACK} and not on {escape(host)}. "
+        "Make a key first:  regulars keys create --scope site"
+    )
+    return LOOPBACK
+
+
+def _any_key(settings: Settings) -> bool:
+    try:
+        return bool(Keys(open_database(settings)).all())
+    except StoreAwayError:
+        return bool(read_copy(Home(settings.home).root / FOLDER / COPY))

@@ -1,0 +1,134 @@
+"""API keys: made, listed and revoked in the database; of each, only the hash of its secret is kept.
+
+A key reads `rg_<scope>_<id>_<secret>`. The id finds the row; the secret is 256 random bits, so one SHA-256 is as
+safe as a slow password hash and does not slow each request. A copy of the hashes lies beside the scores, so that a
+server started while the database is away still knows its keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import sqlalchemy as sa
+
+from features.errors import RegularsError
+from features.home import write_text
+from serving.database import Database, keys
+from serving.doorbell import Doorbell
+
+COPY = "keys.json"
+DOORBELL = "keys.doorbell"
+_KEY = re.compile(r"rg_(site|retention|admin)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+#: Compared with where no key has the id, so that the answer takes as long.
+_NO_HASH = "0" * 64
+
+
+class KeyScope(StrEnum):
+    """What a key is for. Each may do what the route table says; `admin` may do everything."""
+
+    SITE = "site"
+    RETENTION = "retention"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """One key as it is kept. Times are UTC."""
+
+    key_id: str
+    scope: KeyScope
+    name: str
+    hash: str
+    per_minute: int
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+class Keys:
+    """The keys of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.copy = database.folder / COPY
+        self.doorbell = Doorbell(database.folder / DOORBELL)
+
+    def create(self, scope: KeyScope, *, name: str, per_minute: int, at: datetime) -> tuple[ApiKey, str]:
+        """A new key and its text, which is shown this once."""
+        secret = secrets.token_urlsafe(32)
+        key = ApiKey(secrets.token_hex(6), scope, name, _hash(secret), per_minute, at)
+        row = {name: getattr(key, name) for name in keys.c.keys()}  # noqa: SIM118
+        with self.database.write() as connection:
+            connection.execute(sa.insert(keys), [row | {"scope": scope.value}])
+        self._changed()
+        return key, f"rg_{scope}_{key.key_id}_{secret}"
+
+    def revoke(self, key_id: str, *, at: datetime) -> ApiKey:
+        """The key, revoked; servers refuse it within a second. Raises RegularsError when no key has that id."""
+        with self.database.write() as connection:
+            connection.execute(
+                sa.update(keys).where(keys.c.key_id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=at)
+            )
+        self._changed()
+        for key in self.all():
+            if key.key_id == key_id:
+                return key
+        raise RegularsError(f"No key has the id '{key_id}'. The ids stand in:  regulars keys list")
+
+    def all(self) -> list[ApiKey]:
+        """Every key, revoked ones too, oldest first."""
+        with self.database.read() as connection:
+            rows = connection.execute(sa.select(keys).order_by(keys.c.created_at, keys.c.key_id)).mappings().all()
+        return [ApiKey(**{**row, "scope": KeyScope(row["scope"])}) for row in rows]
+
+    def save_copy(self, found: Sequence[ApiKey]) -> None:
+        """Keep the hashes beside, for a start without the database."""
+        write_text(self.copy, msgspec.json.encode(list(found)).decode())
+        self.copy.chmod(0o600)
+
+    def _changed(self) -> None:
+        self.save_copy(self.all())
+        self.doorbell.ring()
+
+
+def read_copy(path: Path) -> list[ApiKey] | None:
+    """The keys last seen, or None when none were ever written down."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[ApiKey])
+    except FileNotFoundError:
+        return None
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class KeyRing:
+    """The keys in force, looked up by id."""
+
+    def __init__(self, found: Sequence[ApiKey], *, exist: bool | None = None) -> None:
+        # Revoked ones count: a shop that ever made a key is not open again.
+        self.exist = bool(found) if exist is None else exist
+        self._by_id = {key.key_id: key for key in found if key.revoked_at is None}
+
+    def find(self, text: str) -> ApiKey | None:
+        """The key that the text is, or None. How long it takes says nothing of the secret."""
+        parts = _KEY.fullmatch(text)
+        key = None if parts is None else self._by_id.get(parts.group(2))
+        expected = _NO_HASH if key is None else key.hash
+        given = _hash("" if parts is None else parts.group(3))
+        matches = hmac.compare_digest(given, expected)
+        return key if matches and parts is not None and key is not None and key.scope == parts.group(1) else None
+
+
+def now_utc() -> datetime:
+    """The moment in UTC, without a zone, as the database keeps it."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,189 @@
+"""An example of each request, answer and error, as the description shows them. Tests decode each by its type."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+_REQUEST_ID = "9f2c41b0c5d94a7e8a33d1f06a1be7c2~personal~3~home-order~control~home"
+_ITEM = {
+    "rank": 1,
+    "product_id": "916122",
+    "name": "CHICKEN BREAST BONELESS",
+    "score": 3.91,
+    "source": "own_history",
+    "reason": "Bought in 5 of your orders",
+    "category": "CHICKEN",
+    "price": 6.99,
+}
+_ANSWER = {
+    "items": [_ITEM],
+    "strategy": "personal",
+    "fallback": None,
+    "model": "recommender",
+    "model_version": 3,
+    "as_of": "2024-06-01T00:00:00+00:00",
+    "request_id": _REQUEST_ID,
+    "customer_id": "1",
+    "placement": "home",
+    "experiment": "home-order",
+    "variant": "control",
+}
+_SCORED = {
+    "customer_id": "1",
+    "churn_probability": 0.42,
+    "value_at_risk": 58.2,
+    "expected_spend": 80.1,
+    "purchase_probability": 0.58,
+    "stage": "slipping",
+    "days_since_last_order": 19,
+    "last_order_at": "2024-05-13T16:04:00+00:00",
+    "orders": 86,
+    "spend": 4330.16,
+    "reasons": ["silent for 19 days, usually orders every 6"],
+    "last_outcome": None,
+    "last_outcome_at": None,
+}
+_EVENT = {
+    "event_id": "e-1001",
+    "product_id": "916122",
+    "kind": "click",
+    "occurred_at": "2024-06-01T10:15:00Z",
+    "customer_id": "1",
+    "request_id": _REQUEST_ID,
+}
+_OUTCOME = {
+    "outcome_id": "call-17",
+    "customer_id": "1",
+    "outcome": "saved",
+    "occurred_at": "2024-06-02T09:00:00Z",
+    "channel": "phone",
+}
+_FEEDBACK = {
+    "since": "2024-05-02T00:00:00+00:00",
+    "rows": [
+        {
+            "placement": "home",
+            "strategy": "personal",
+            "model_version": "3",
+            "variant": "control",
+            "impressions": 1200,
+            "clicks": 96,
+            "purchases": 30,
+            "click_rate": 0.08,
+            "conversion": 0.025,
+            "products": 310,
+            "coverage": 0.0046,
+        }
+    ],
+    "experiments": [
+        {
+            "experiment": "home-order",
+            "metric": "click",
+            "variants": [
+                {"variant": "control", "units": 400, "successes": 60, "rate": 0.15},
+                {
+                    "variant": "own-first",
+                    "units": 410,
+                    "successes": 72,
+                    "rate": 0.1756,
+                    "difference": 0.0256,
+                    "low": -0.072,
+                    "high": 0.123,
+                    "p_value": 1.0,
+                },
+            ],
+        }
+    ],
+}
+OF: dict[str, Any] = {
+    "RecommendationRequest": {"customer_id": "1", "placement": "home", "k": 5, "filters": {"category": "CHEESE"}},
+    "Recommendations": _ANSWER,
+    "BatchRequest": {"customer_ids": ["1", "2"], "placement": "newsletter", "k": 4},
+    "Batch": {"answers": [_ANSWER]},
+    "PageRequest": {"customer_id": "1", "placements": [{"placement": "home", "k": 8}, {"placement": "footer", "k": 4}]},
+    "Event": _EVENT,
+    "EventBatch": {"events": [_EVENT]},
+    "EventsAnswer": {"accepted": 1, "duplicates": 0, "dry_run": False},
+    "IdentifyRequest": {"customer_id": "1"},
+    "IdentifyAnswer": {"session_id": "s-77", "customer_id": "1"},
+    "Outcome": _OUTCOME,
+    "OutcomeBatch": {"outcomes": [_OUTCOME]},
+    "OutcomesAnswer": {"accepted": 1, "duplicates": 0},
+    "FeedbackPage": _FEEDBACK,
+    "AtRiskPage": {
+        "items": [_SCORED],
+        "total": 212,
+        "limit": 1,
+        "offset": 0,
+        "sorted_by": "value_at_risk",
+        "strategy": "churn",
+        "fallback": None,
+        "model": "churn",
+        "model_version": 2,
+        "as_of": "2024-06-01T00:00:00+00:00",
+        "horizon_days": 28,
+    },
+    "CustomerPage": {
+        "customer_id": "1",
+        "known": True,
+        "active": True,
+        "scores": _SCORED,
+        "next_purchases": _ANSWER,
+        "models": {"recommender": 3, "churn": 2, "propensity": 1, "value": 1},
+        "as_of": "2024-06-01T00:00:00+00:00",
+        "horizon_days": 28,
+        "currency": "USD",
+    },
+    "ModelsPage": {
+        "models": {"recommender": 3, "churn": 2, "propensity": 1, "value": 1},
+        "scores_version": "3f0c9d2a51b7e846",
+        "as_of": "2024-06-01T00:00:00+00:00",
+        "created_at": "2024-06-01T02:10:00+00:00",
+        "lake_version": "a91be20f6c1d7784",
+        "customers": 2469,
+        "products": 68509,
+        "problem": None,
+        "pinned": None,
+    },
+    "Health": {"status": "ok", "scores_version": "3f0c9d2a51b7e846"},
+    "Readiness": {
+        "status": "degraded",
+        "scores_version": "3f0c9d2a51b7e846",
+        "problems": {"events": "the disk of the event store is full"},
+    },
+}
+CSV = "customer_id,churn_probability,value_at_risk\r\n1,0.42,58.2\r\n"
+_DETAILS = {
+    400: ("", "The body is not JSON: Input data was truncated."),
+    401: ("", "A key is needed: Authorization: Bearer KEY, or X-API-Key: KEY."),
+    403: ("", "A key of scope 'site' may not ask this; needed: admin, retention."),
+    408: ("", "The body was not sent within 10 s."),
+    413: ("", "The body is larger than 262144 bytes."),
+    415: ("", "The body must be application/json."),
+    422: ("k", "Expected `int` >= 1"),
+    429: ("", "The key asks more than 6000 times a minute. Wait 2 s."),
+    503: ("", "Not kept: the disk of the event store is full. Send it again later."),
+}
+_FIELDS = {
+    "/v1/events": ("events[3].kind", "Invalid enum value 'seen'"),
+    "/v1/outcomes": ("outcome", "Invalid enum value 'called'"),
+    "/v1/customers/{customer_id}": ("customer_id", "longer than 200 characters"),
+    "/v1/models": ("nonsense", "Object contains unknown field 'nonsense'"),
+    "/v1/sessions/{session_id}/customer": ("customer_id", "Expected `str` of length >= 1"),
+    "/v1/customers/at-risk": ("stage", "Invalid enum value 'angry'"),
+    "/v1/customers/at-risk/export": ("sort", "Invalid enum value 'name'"),
+    "/v1/feedback": ("days", "Expected `float` > 0.0"),
+}
+
+
+def problem(status: int, path: str) -> dict[str, Any]:
+    """A problem of that status at that route."""
+    field, detail = _FIELDS.get(path, _DETAILS[422]) if status == 422 else _DETAILS[status]
+    return {
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": f"{field}: {detail}" if field else detail,
+        "errors": [{"field": field, "detail": detail}] if field else [],
+        "type": "about:blank",
+    }

@@ -1,0 +1,187 @@
+"""All that one server process works with, put together once from the settings."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from features.home import Home
+from features.settings import Settings
+from serving.database import Database, StoreAwayError, open_database
+from serving.deadline import Deadline
+from serving.event_log import EventLog
+from serving.experiments import Experiments, assign, read_experiments
+from serving.group_commit import GroupCommit
+from serving.keys import KeyRing, Keys, now_utc, read_copy
+from serving.live import Live
+from serving.live_feed import LiveFeed
+from serving.metrics import Metrics
+from serving.outcomes import Contacts, OutcomeLog
+from serving.rate_limit import RateLimit
+from serving.recommend import STRATEGIES, Circumstances
+from serving.reload import Holder
+from serving.request_ids import new_id
+from serving.state import State
+
+log = logging.getLogger("regulars.serving")
+PARTS = ("scores", "events", "keys", "registry")
+#: How far back live events are taken in at a start, where the scores do not say.
+_REPLAYED = timedelta(days=7)
+_KEYS_EVERY_SECONDS = 30.0
+
+
+@dataclass
+class Runtime:
+    """One process's parts. `refresh` takes up what changed outside; `problems` says what is away."""
+
+    settings: Settings
+    holder: Holder
+    database: Database
+    events: EventLog
+    feed: LiveFeed
+    commit: GroupCommit
+    outcomes: OutcomeLog
+    keys: Keys
+    experiments: Experiments
+    metrics: Metrics
+    limits: RateLimit
+    contacts: Contacts = field(default_factory=Contacts)
+    ring: KeyRing = field(default_factory=lambda: KeyRing([]))
+    problems: dict[str, str] = field(default_factory=dict)
+    _keys_heard: bytes | None = None
+    _keys_read: float = float("-inf")
+
+    @property
+    def live(self) -> Live:
+        """The live state of customers and visits."""
+        return self.feed.live
+
+    def start(self) -> None:
+        """Load everything, before the first request. Whatever is away is said in `problems`, and does not stop it."""
+        self.refresh()
+        as_of = self.holder.state.scored_at
+        recent = now_utc() - _REPLAYED
+        self.feed.start(occurred_from=recent if as_of is None else min(as_of, recent))
+        self._look_around()
+
+    def refresh(self) -> None:
+        """Take up new scores and keys, and look what is away. Called about once a second."""
+        self.holder.refresh()
+        self._refresh_keys()
+        self.refresh_contacts()
+        self._look_around()
+
+    def refresh_contacts(self) -> None:
+        """Take up outcomes written by this process or another."""
+        try:
+            self.contacts = self.outcomes.contacts(self.contacts)
+        except StoreAwayError as error:
+            log.warning("outcomes are not read: %s", error)
+
+    def _refresh_keys(self) -> None:
+        heard = self.keys.doorbell.read()
+        if heard == self._keys_heard and time.monotonic() - self._keys_read < _KEYS_EVERY_SECONDS:
+            return
+        try:
+            found = self.keys.all()
+            if found:
+                self.keys.save_copy(found)
+            self.ring = KeyRing(found)
+            self._keys_heard, self._keys_read = heard, time.monotonic()
+            self.problems.pop("keys", None)
+        except StoreAwayError as error:
+            self.problems["keys"] = f"{error}; the keys last seen stay in force"
+            if self._keys_heard is None:
+                self.ring = self._keys_without_database()
+
+    def _keys_without_database(self) -> KeyRing:
+        found = read_copy(self.keys.copy)
+        # SQLite lies beside the copy: without one, no key was ever made. Elsewhere keys may exist, so none is let in.
+        return KeyRing(found or [], exist=bool(found) or not self.database.is_sqlite)
+
+    def _look_around(self) -> None:
+        found = {
+            "scores": self.holder.problem,
+            "events": self.feed.problem,
+            "keys": self.problems.get("keys"),
+            "registry": registry_problem(self.holder.home),
+        }
+        self.problems = {part: what for part, what in found.items() if what is not None}
+        for part in PARTS:
+            self.metrics.away.labels(part=part).set(part in self.problems)
+
+    def answer_from(
+        self, *, customer_id: str | None = None, session_id: str | None = None, placement: str | None = None
+    ) -> tuple[State, Circumstances]:
+        """The state that answers this customer or visit now, and what else the answer depends on.
+
+        One answer is made from one state, whatever is loaded meanwhile.
+        """
+        moment = now_utc()
+        settings, holder = self.settings, self.holder
+        assigned = assign(self.experiments, unit=customer_id or session_id, placement=placement)
+        state, hours, own_list_first = holder.state, settings.rebuy_hours, False
+        if assigned is not None:
+            chosen = assigned.parameters
+            own_list_first = chosen.own_list_first
+            hours = hours if chosen.rebuy_hours is None else chosen.rebuy_hours
+            state = state if chosen.scores is None else holder.variants.get(chosen.scores, state)
+        interest = self.live.interest(
+            customer_id,
+            session_id,
+            now=moment,
+            session_minutes=settings.session_minutes,
+            bought_since=state.scored_at,
+        )
+        return state, Circumstances(
+            request_id=new_id(),
+            interest=interest,
+            rebuy_after=moment - timedelta(hours=hours),
+            own_list_first=own_list_first,
+            experiment=None if assigned is None else assigned.experiment,
+            variant=None if assigned is None else assigned.variant,
+            deadline=Deadline(settings.answer_ms / 1000),
+            static=holder.static,
+        )
+
+
+def open_runtime(settings: Settings, *, metrics: Metrics | None = None) -> Runtime:
+    """The parts that the settings ask for, nothing loaded yet. Raises ConfigError for a wrong experiments file."""
+    home = Home(settings.home)
+    counted = metrics or Metrics()
+    counted.known_strategies = frozenset(STRATEGIES)
+    experiments = {} if settings.experiments_file is None else read_experiments(settings.experiments_file)
+    wanted = {v.scores for e in experiments.values() for v in e.variants.values() if v.scores is not None}
+    counted.known_variants = frozenset(name for e in experiments.values() for name in e.variants)
+    database = open_database(settings)
+    events = EventLog(database)
+    return Runtime(
+        settings=settings,
+        holder=Holder(home, counted, pin=settings.pin, variants=sorted(wanted), fallback_file=settings.fallback_file),
+        database=database,
+        events=events,
+        feed=LiveFeed(events, Live()),
+        commit=GroupCommit(events),
+        outcomes=OutcomeLog(database),
+        keys=Keys(database),
+        experiments=experiments,
+        metrics=counted,
+        limits=RateLimit(workers=settings.workers),
+    )
+
+
+def registry_problem(home: Home) -> str | None:
+    """Why the model registry cannot be read, or None. Nothing that answers needs it; new models come from it."""
+    file = home.mlflow / "mlflow.db"
+    if not home.mlflow.exists():
+        return None  # scores may come from elsewhere; nothing was ever registered here
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=0.2)) as connection:
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        return f"the model registry cannot be read ({error}); the scores made before answer"
+    return None

@@ -1,0 +1,27 @@
+"""Requests replayed on a scoring before it answers: what is read from disk or compiled on first use is read here."""
+
+from __future__ import annotations
+
+import msgspec
+
+from serving.at_risk import at_risk
+from serving.recommend import Circumstances, recommend
+from serving.schemas import AtRiskQuery, RecommendationRequest
+from serving.state import State
+
+_CUSTOMERS = 50
+
+
+def warm_up(state: State) -> int:
+    """How many requests were replayed: customers spread over the scoring, carts of their products, lists, strangers."""
+    customers = list(state.rows)
+    step = max(1, len(customers) // _CUSTOMERS)
+    requests = [RecommendationRequest(), RecommendationRequest(customer_id="\n")]
+    requests += [RecommendationRequest(customer_id=customer) for customer in customers[::step]]
+    if state.catalogue is not None:
+        ids = state.catalogue.ids
+        requests += [RecommendationRequest(cart=[ids[code]]) for code in state.catalogue.popular[:_CUSTOMERS]]
+    for request in requests:
+        msgspec.json.encode(recommend(state, request, Circumstances(request_id="")))
+    msgspec.json.encode(at_risk(state, AtRiskQuery()))
+    return len(requests) + 1

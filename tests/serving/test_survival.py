@@ -1,0 +1,96 @@
+"""Real processes killed while events are being written."""
+
+import os
+import signal
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from features.errors import RegularsError
+from features.home import Home
+from serving.client import Client
+from serving.event_types import Event
+from serving.schemas import RecommendationRequest
+from serving.server import free_port, running
+
+HOST = "127.0.0.1"
+
+
+class Writer(threading.Thread):
+    """Sends one event after another, each until it is answered, and notes those that were."""
+
+    def __init__(self, port: int, name: str) -> None:
+        super().__init__(daemon=True)
+        self.client = Client(HOST, port, timeout=5)
+        self.prefix = name
+        self.answered: list[str] = []
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        number = 0
+        while not self.stopping.is_set():
+            event_id = f"{self.prefix}-{number}"
+            try:
+                self.client.send([Event(event_id, "p0", "view", datetime.now(UTC), customer_id="bob")])
+            except RegularsError:
+                time.sleep(0.02)  # sent again: whether it was kept is not known
+                continue
+            self.answered.append(event_id)
+            number += 1
+
+
+def kept(home: Home) -> list[str]:
+    with closing(sqlite3.connect(home.root / "live" / "live.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT event_id FROM events")]
+
+
+def workers(process_id: int) -> list[psutil.Process]:
+    children = psutil.Process(process_id).children(recursive=True)
+    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "worker.service" in " ".join(child.cmdline())]
+
+
+def wait_until(met, *, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_killed_workers_and_servers_lose_no_answered_event_and_keep_none_twice(
+    scored_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_WORKERS", "2")
+    port = free_port(HOST, 24100)
+    writers = [Writer(port, f"w{n}") for n in range(3)]
+    with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "serve.log") as process:
+        for writer in writers:
+            writer.start()
+        wait_until(lambda: all(len(writer.answered) > 10 for writer in writers))
+        killed = workers(process.pid)[0]
+        before = [len(writer.answered) for writer in writers]
+        killed.kill()
+        # The other worker goes on, and a new one takes the place of the one killed.
+        wait_until(lambda: all(len(w.answered) > n + 10 for w, n in zip(writers, before, strict=True)))
+        wait_until(lambda: len(workers(process.pid)) == 2)
+        answer = Client(HOST, port).recommend(RecommendationRequest(customer_id="bob", k=1))
+        assert answer.strategy == "session"
+        os.killpg(process.pid, signal.SIGKILL)
+    assert set(kept(scored_home)) >= {event_id for writer in writers for event_id in list(writer.answered)}
+    with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "again.log"):
+        before = [len(writer.answered) for writer in writers]
+        wait_until(lambda: all(len(w.answered) > n + 5 for w, n in zip(writers, before, strict=True)))
+        for writer in writers:
+            writer.stopping.set()
+        for writer in writers:
+            writer.join(10)
+        ids = kept(scored_home)
+    answered = {event_id for writer in writers for event_id in writer.answered}
+    assert len(ids) == len(set(ids))
+    assert set(ids) >= answered

@@ -11,7 +11,9 @@ from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from serving.keys import ApiKey, Keys, KeyScope, now_utc
 
-app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.", epilog="Example:  regulars keys create --scope site")
+app = typer.Typer(
+    no_args_is_help=True, help="API keys: create, list, revoke.", epilog="Example:  regulars keys create --scope site"
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 PER_MINUTE = 60_000
 

@@ -54,6 +54,7 @@ async def events(request: Request) -> Response:
         kept = await asyncio.to_thread(runtime.events.count, rows)
         return as_json(EventsAnswer(kept.accepted, kept.duplicates, dry_run=True))
     kept = await runtime.commit.append(rows)
+    runtime.feed.nudge()
     _count(runtime, [rows[position] for position in kept.fresh], duplicates=kept.duplicates)
     return as_json(EventsAnswer(kept.accepted, kept.duplicates))
 

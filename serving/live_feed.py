@@ -47,6 +47,11 @@ class LiveFeed:
         """Whether the log may hold something new."""
         return self.events.doorbell.read() != self._heard or time.monotonic() - self._looked > _LOOK_SECONDS
 
+    def nudge(self) -> None:
+        """Begin to read, without waiting, so that the next request need not."""
+        if self._reading is None and time.monotonic() >= self._not_before:
+            self._reading = asyncio.create_task(self._read())
+
     async def catch_up(self, *, seconds: float) -> bool:
         """Whether the state holds every event answered before this call; false after `seconds`, or with a problem."""
         until = time.monotonic() + seconds

@@ -61,13 +61,8 @@ class Item(Struct, frozen=True):
     source: Annotated[
         str,
         Meta(
-<<<<<<< HEAD
             description="own_history, als, item_item, next_order, similar_customers, cart, session, bought_together, "
-            "category, popular, catalogue."
-=======
-            description="own_history, als, item_item, cart, session, bought_together, category, segment, popular, "
-            "catalogue, static."
->>>>>>> 828829b (Live events, keys and scopes, feedback and experiments, fallbacks to the last good scores, batches and pages)
+            "category, segment, popular, catalogue, static."
         ),
     ]
     reason: Annotated[str, Meta(description="Why, in words.")]

@@ -79,8 +79,8 @@ def test_killed_workers_and_servers_lose_no_answered_event_and_keep_none_twice(
         # The other worker goes on, and a new one takes the place of the one killed.
         wait_until(lambda: all(len(w.answered) > n + 10 for w, n in zip(writers, before, strict=True)))
         wait_until(lambda: len(workers(process.pid)) == 2)
-        answer = Client(HOST, port).recommend(RecommendationRequest(customer_id="bob", k=1))
-        assert answer.strategy == "session"
+        asked = RecommendationRequest(customer_id="bob", k=1)
+        wait_until(lambda: Client(HOST, port).recommend(asked).strategy == "session")
         os.killpg(process.pid, signal.SIGKILL)
     assert set(kept(scored_home)) >= {event_id for writer in writers for event_id in list(writer.answered)}
     with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "again.log"):

@@ -113,7 +113,7 @@ def item_knn(*, neighbours: int, decay: float) -> Scores:
         counts = _weighted(history, np.ones(history.n_orders))
         length = np.sqrt(np.bincount(counts.indices, weights=counts.data**2, minlength=history.n_products))
         unit = sparse.csr_matrix((counts.data / length[counts.indices], counts.indices, counts.indptr), counts.shape)
-        model = ItemItemRecommender(K=neighbours, num_threads=2)
+        model = ItemItemRecommender(K=neighbours, num_threads=1)
         model.fit(unit, show_progress=False)
         recent = _weighted(history, decay ** history.orders_from_end.astype(np.float64))
         return (recent[customers] @ model.similarity.tocsr()).tocsr()
@@ -142,7 +142,7 @@ def als(*, factors: int, alpha: float) -> Scores:
 
         counts = _weighted(history, np.ones(history.n_orders))
         model = AlternatingLeastSquares(
-            factors=factors, alpha=alpha, regularization=0.05, iterations=15, random_state=0, num_threads=2
+            factors=factors, alpha=alpha, regularization=0.05, iterations=15, random_state=0, num_threads=1
         )
         model.fit(counts, show_progress=False)
         return _factors(model, counts, customers, 400)
@@ -158,7 +158,7 @@ def bpr(*, factors: int, learning_rate: float) -> Scores:
 
         counts = _weighted(history, np.ones(history.n_orders))
         model = BayesianPersonalizedRanking(
-            factors=factors, learning_rate=learning_rate, iterations=60, random_state=0, num_threads=2
+            factors=factors, learning_rate=learning_rate, iterations=60, random_state=0, num_threads=1
         )
         model.fit(counts, show_progress=False)
         return _factors(model, counts, customers, 400)

@@ -35,6 +35,7 @@ def product_columns(history: Purchases, popular: Popularity, products: NDArray[n
         "popular_last": popular.in_last_orders / n_customers,
         "popular_last_three": popular.in_last_three / n_customers,
         "popular_recent": popular.recent / recent,
+        "popular_small_last": popular.in_small_last_orders / n_customers,
         "popular_small": popular.in_small_orders / n_orders,
         "trend": (popular.recent + 1) / (popular.orders + 10),
         "trend_last": (popular.in_last_three + 1) / (popular.orders + 10),

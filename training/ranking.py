@@ -15,12 +15,16 @@ from training.metrics_ranking import Truth
 from training.pair_table import PairTable
 
 
+#: Pairs from which trees may grow larger.
+LARGE = 400_000
+
+
 @dataclass(frozen=True)
 class RankerConfig:
     """Settings of the ranker; the defaults adapt to the number of pairs and need no tuning."""
 
     objective: str = "lambdarank"  # or "binary"
-    num_leaves: int = 15
+    num_leaves: int | None = None  # None: 15, and 31 where at least LARGE pairs train
     learning_rate: float = 0.04
     max_rounds: int = 400
     patience: int = 50
@@ -91,7 +95,7 @@ class Ranker:
                 else {}
             ),
             "learning_rate": config.learning_rate,
-            "num_leaves": config.num_leaves,
+            "num_leaves": config.num_leaves or (31 if n_pairs >= LARGE else 15),
             "min_data_in_leaf": int(np.clip(n_pairs // 2000, 10, 100)),
             "feature_fraction": config.feature_fraction,
             "bagging_fraction": config.bagging_fraction,

@@ -24,8 +24,10 @@ MIN_VISIBLE = 3
 class TaskConfig:
     """How many past moments train the ranker, and how many customers of each."""
 
-    moments: int = 3
-    fold_moments: int = 2  # of each fold of customers
+    moments: int = 3  # of cut-offs; of last orders, the number adapts to the shop between 1 and most_moments
+    most_moments: int = 4
+    lists_wanted: int = 15_000  # customers asked over all moments: a small shop asks each more often
+    lines_read: int = 4_500_000  # lines of history that all fits together may read: a large shop asks less often
     max_folds: int = 4
     max_customers: int = 12_000  # of one moment, chosen by chance
     seed: int = 0
@@ -73,9 +75,16 @@ def _last_orders(split: Split, config: TaskConfig, rng: np.random.Generator) -> 
     if asked <= 0.5 and len(eligible) >= config.max_folds:
         folds = int(np.clip(round(1 / asked), 2, config.max_folds))
         for fold in np.array_split(rng.permutation(eligible), folds):
-            yield from _earlier_orders(history, np.sort(fold), config.fold_moments)
+            yield from _earlier_orders(history, np.sort(fold), _moments(history, len(eligible), folds, config))
         return
-    yield from _earlier_orders(history, None, config.moments)
+    yield from _earlier_orders(history, None, _moments(history, len(eligible), 1, config))
+
+
+def _moments(history: Purchases, eligible: int, folds: int, config: TaskConfig) -> int:
+    """How many past orders of each customer are asked about; every one takes a fit of the sources for each fold."""
+    wanted = config.lists_wanted / max(eligible, 1)
+    affordable = config.lines_read / max(len(history.products) * folds, 1)
+    return int(np.clip(round(min(wanted, affordable)), 1, config.most_moments))
 
 
 def _earlier_orders(history: Purchases, among: NDArray[np.int32] | None, moments: int) -> Iterator[Split]:

@@ -13,6 +13,8 @@ from features.matrix import Purchases
 ORDER_DECAYS = (0.95, 0.8, 0.5)
 #: Half-lives in typical gaps between orders.
 HALF_LIVES = (6.0, 25.0)
+#: The same with each order's weight divided among its products: who buys one thing buys that one on purpose.
+SMALL_DECAYS = (0.95, 0.8)
 #: Purchases within so many last orders.
 RECENT_ORDERS = (3, 6, 12)
 OWN_FEATURES = (
@@ -30,6 +32,8 @@ OWN_FEATURES = (
     "due_days",
     "last_gap",
     "small_orders",
+    *(f"small_{decay}" for decay in SMALL_DECAYS),
+    "last_size",
     *(f"in_last_{recent}" for recent in RECENT_ORDERS),
 )
 
@@ -118,6 +122,9 @@ def own_history(
     own["last_gap"] = np.where(several, back[np.maximum(end - 2, first)] - last_back, np.nan)
     size = (history.order_start[line_order + 1] - history.order_start[line_order]).astype(np.float64)
     own["small_orders"] = np.add.reduceat(1.0 / size, first)
+    for decay in SMALL_DECAYS:
+        own[f"small_{decay}"] = np.add.reduceat(decay**back / size, first)
+    own["last_size"] = size[end - 1]
     for recent in RECENT_ORDERS:
         own[f"in_last_{recent}"] = np.add.reduceat((back < recent).astype(np.float64), first)
     return keys, {name: values.astype(np.float32) for name, values in own.items()}

@@ -13,6 +13,7 @@ from scipy import sparse
 from features.matrix import Purchases
 from training.candidates.next_order import weighted_orders
 from training.candidates.pairs import Scored
+from training.candidates.transitions import divided
 
 #: What is in less than this share of a neighbour's orders, weighted by age, is not proposed for their sake.
 LEAST = 0.02
@@ -53,7 +54,7 @@ class Neighbours:
         self.taste_ = described.copy()
         self.taste_.data[self.taste_.data < LEAST] = 0
         self.taste_.eliminate_zeros()
-        self.next_ = baskets[last]
+        self.next_ = divided(baskets[last])
         return self
 
     def scored(self, customers: NDArray[np.int32], vectors: sparse.csr_matrix) -> tuple[Scored, Scored]:

@@ -69,12 +69,16 @@ class NextOrder:
         best = np.argsort(-(sold_next + 1e-3 * sold), kind="stable")[: self.products]
         self.codes_ = np.sort(best[sold[best] > 0])
         self.baskets_ = baskets
+        # Small orders weigh more, as they do in recall; the mean weight is 1 so that the ridge keeps its meaning.
+        weight = 1.0 / np.sqrt(np.maximum(np.diff(following.indptr), 1))
+        weight = (weight / max(float(weight.mean()) if len(weight) else 1.0, 1e-9)).astype(np.float32)
         wanted = following[:, self.codes_]
-        self.mean_ = (np.asarray(wanted.sum(axis=0)).ravel() / max(len(targets), 1)).astype(np.float32)
+        self.mean_ = (np.asarray(wanted.T @ weight).ravel() / max(len(targets), 1)).astype(np.float32)
         inputs = self._inputs(history.customer_start[history.order_customer[targets]], targets)
-        gram = inputs.T @ inputs
+        weighted = inputs * weight[:, None]
+        gram = weighted.T @ inputs
         gram[np.diag_indices_from(gram)] += self.ridge
-        cross = np.asarray((wanted.T @ inputs).T, dtype=np.float32) - inputs.sum(axis=0)[:, None] * self.mean_
+        cross = np.asarray((wanted.T @ weighted).T, dtype=np.float32) - weighted.sum(axis=0)[:, None] * self.mean_
         self.weights_: NDArray[np.float32] = linalg.solve(gram, cross, assume_a="pos", check_finite=False)
         return self
 

@@ -27,6 +27,7 @@ class Popularity:
     recent: NDArray[np.float32]
     in_last_orders: NDArray[np.float32]  # customers whose last order holds it
     in_last_three: NDArray[np.float32]
+    in_small_last_orders: NDArray[np.float32]  # last orders that hold it, each divided by its size
     in_small_orders: NDArray[np.float32]  # orders that hold it, each divided by its size
     buyers: NDArray[np.float32]
     rebuyers: NDArray[np.float32]
@@ -58,6 +59,9 @@ def popularity(history: Purchases) -> Popularity:
         recent=count(days > days.max(initial=0.0) - window),
         in_last_orders=count(back < 1),
         in_last_three=count(back < 3),
+        in_small_last_orders=np.bincount(
+            history.products, weights=part * np.repeat(back < 1, history.order_sizes), minlength=n_products
+        ).astype(np.float32),
         in_small_orders=np.bincount(history.products, weights=part, minlength=n_products).astype(np.float32),
         buyers=np.bincount(pairs % n_products, minlength=n_products).astype(np.float32),
         rebuyers=np.bincount(pairs[times > 1] % n_products, minlength=n_products).astype(np.float32),

@@ -29,15 +29,25 @@ def newest_targets(history: Purchases, *, per_customer: int, at_most: int) -> ND
     return targets[:: max(len(targets) // at_most, 1)]
 
 
+def divided(baskets: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The orders, each of weight 1 in all, divided among its products.
+
+    Recall counts a product of a small order for more than one of a large order, and so do what uses this.
+    """
+    size = np.diff(baskets.indptr)
+    values = (baskets.data / np.repeat(np.maximum(size, 1), size)).astype(np.float32)
+    return sparse.csr_matrix((values, baskets.indices, baskets.indptr), shape=baskets.shape)
+
+
 class Transitions:
-    """Chance of a product in the next order given one in this order; a customer's score sums over their last order."""
+    """Share of the next order that a product has given one in this order; a score sums over a customer's last order."""
 
     def fit(self, history: Purchases) -> Transitions:
         """Count over the newest consecutive orders of every customer."""
         targets = newest_targets(history, per_customer=PAIRS_PER_CUSTOMER, at_most=MAX_PAIRS)
         baskets = history.baskets()
         before, after = baskets[targets - 1], baskets[targets]
-        counts = (before.T @ after).tocsr()
+        counts = (before.T @ divided(after)).tocsr()
         rows = np.repeat(np.arange(counts.shape[0], dtype=np.int64), np.diff(counts.indptr))
         counts.data[rank_within(rows, counts.data) >= FOLLOWERS] = 0
         counts.eliminate_zeros()

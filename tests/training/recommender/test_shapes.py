@@ -10,10 +10,13 @@ from features.matrix import Purchases
 from tests.training.recommender.tiny import purchases, random_orders
 from training.pair_table import CandidateConfig, CandidateSources
 from training.ranking import RankerConfig
+from training.ranking_tasks import TaskConfig
 from training.splits import cutoff_split, last_order_split
 from training.two_stage import RecommenderConfig, learn_ranker, recommend
 
-CONFIG = RecommenderConfig(CandidateConfig(threads=1), RankerConfig(max_rounds=20, threads=1))
+CONFIG = RecommenderConfig(
+    CandidateConfig(threads=1), RankerConfig(max_rounds=20, threads=1), TaskConfig(most_moments=2)
+)
 
 
 def lists_for(shop: Purchases, *, asked: int | None = None, depth: int = 10) -> np.ndarray:

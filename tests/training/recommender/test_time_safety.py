@@ -23,7 +23,7 @@ from training.two_stage import RecommenderConfig, learn_ranker, recommend
 PRODUCTS = [f"p{code:04d}" for code in range(40)]
 MOMENT = 170.0
 SMALL = CandidateConfig(factors=4, linear_products=30, threads=1)
-QUICK = RecommenderConfig(SMALL, RankerConfig(max_rounds=30, threads=1), TaskConfig())
+QUICK = RecommenderConfig(SMALL, RankerConfig(max_rounds=30, threads=1), TaskConfig(most_moments=2))
 KINDS = Attributes({"category": np.arange(40, dtype=np.int32) // 5})
 
 Orders = dict[str, list[tuple[float, list[str]]]]
@@ -212,7 +212,7 @@ def fold_tasks(*, counted_without_own_label: bool) -> list[RankingTask]:
     """The folds that train, and with the plant: a count over everybody's last orders less the row's own label."""
     split = last_order_split(random_shop(4), among=np.arange(100, dtype=np.int32))
     tasks = []
-    for moment in past_moments(split, TaskConfig(fold_moments=1), horizon_days=0):
+    for moment in past_moments(split, TaskConfig(most_moments=1), horizon_days=0):
         table = CandidateSources(SMALL).fit(moment.history).table(moment.customers, moment.moment)
         task = RankingTask(table, moment.truth)
         if counted_without_own_label:

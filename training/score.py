@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.errors import DataError
-from features.home import new_directory, sweep, write_text
+from features.home import new_directory, remove_directory, sweep, write_text
 from features.own import own_code
 from features.terminal import step
 from training.bundle import read_manifest, seal
@@ -69,7 +68,8 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
         target = context.home.scores / "versions" / version
         scored = not _is_whole(target)
         if scored:
-            shutil.rmtree(target, ignore_errors=True)
+            if target.exists():
+                remove_directory(target)
             bundles = {model: registry.fetch(v) for model, v in found.items()}
             with new_directory(target) as directory:
                 _fill(directory, context, parts, found, bundles, as_of=as_of, at=at)
@@ -183,4 +183,4 @@ def _forget_old(versions: Path, *, current: str) -> None:
     """Keep the newest scorings, so that a server still reading the one before is not cut off."""
     others = sorted((path for path in versions.iterdir() if path.name != current), key=lambda p: -p.stat().st_mtime)
     for path in others[KEPT - 1 :]:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_directory(path)

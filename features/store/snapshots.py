@@ -22,7 +22,7 @@ from features.build import entity_features, features_of, row_of
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
 from features.engine import connect
 from features.growth import unchanged_until
-from features.home import ASIDE, Home, sweep, write_text
+from features.home import ASIDE, Home, remove_directory, sweep, write_text
 from features.lake import Lake
 from features.own import own_code, own_features
 from features.settings import Settings
@@ -185,4 +185,4 @@ def _attribute(name: str) -> dict[str, Any]:
 def _forget_old(home: Home, current: Snapshots) -> None:
     others = [path for path in home.features.iterdir() if path.is_dir() and path != current.path]
     for path in sorted(others, key=lambda path: -path.stat().st_mtime)[KEPT - 1 :]:
-        shutil.rmtree(path, ignore_errors=True)
+        remove_directory(path)

@@ -46,7 +46,8 @@ def write_csv(lake_file: Path, target: Path, lines: int, *, first_copy: int = 0)
             f"""
             COPY (SELECT order_id || '-' || copy AS order_id, customer_id || '-' || copy AS customer_id, product_id,
                          ordered_at, quantity, amount
-                  FROM read_parquet('{lake_file}'), range({first_copy}, {first_copy + 1000}) AS copies(copy) LIMIT {lines})
+                  FROM read_parquet('{lake_file}'), range({first_copy}, {first_copy + 1000}) AS copies(copy)
+                  LIMIT {lines})
             TO '{target}' (HEADER)
             """
         )

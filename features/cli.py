@@ -33,6 +33,7 @@ class Source(StrEnum):
     SQL = "sql"
     COMPLETE_JOURNEY = complete_journey.NAME
     CDNOW = cdnow.NAME
+    EVENTS = "events"
 
     @property
     def terms(self) -> str:
@@ -67,6 +68,9 @@ def ingest(
     With --source sql each table says table = "orders" (or query = "SELECT …")
     instead of path, and may name a watermark column, from whose newest value
     the next load goes on; the database's address stands in REGULARS_SOURCE_URL.
+
+    With --source events, what the server wrote down while it answered: live
+    events, and contacts with customers. Each comes into the lake once.
 
     Later files add to what is there. Rows that break the contract are set aside
     with the reason, and counted; they never stop the load.

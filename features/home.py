@@ -6,6 +6,7 @@
     mlflow/                       mlflow.db (SQLite) and artifacts
     models/<name>/<version>/      bundles fetched from the registry, verified
     scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
+    live/                         what the server writes while it answers: events, outcomes, keys, the last good scores
 
 A directory is written aside under a name that readers ignore and renamed when whole; a pointer file is replaced
 by rename. So a process killed at any moment leaves the last good state.
@@ -63,6 +64,11 @@ class Home:
     def scores(self) -> Path:
         """Scorings of every customer."""
         return self.root / "scores"
+
+    @property
+    def live(self) -> Path:
+        """What the server writes while it answers."""
+        return self.root / "live"
 
     @contextmanager
     def lock(self, name: str, *, wait_seconds: float = 0) -> Iterator[None]:

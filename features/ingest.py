@@ -23,11 +23,11 @@ from features.merging import Merged, merge
 from features.schema import TABLES
 from features.settings import Settings
 from features.source_files import SourceFile, examine
-from features.sources import cdnow, complete_journey, database
+from features.sources import cdnow, complete_journey, database, live_events
 from features.sql import text
 from features.staging import stage
 
-SOURCES = (complete_journey.NAME, cdnow.NAME, "files", database.NAME)
+SOURCES = (complete_journey.NAME, cdnow.NAME, "files", database.NAME, live_events.NAME)
 CONTRACT = 2  # raise when staging gives other rows for the same file
 Say = Callable[[str], None]
 
@@ -47,6 +47,8 @@ def _reader(source: str, mapping: Path | None, settings: Settings, say: Say) -> 
         return lambda _, since: database.Pulled(shipped, dict(since))
     if source == cdnow.NAME:
         return lambda scratch, since: database.Pulled(cdnow.tables(scratch), dict(since))
+    if source == live_events.NAME:
+        return lambda scratch, since: live_events.pull(settings, scratch, since=since, say=say)
     if mapping is None:
         raise ConfigError(f"Source '{source}' needs a mapping:  regulars ingest --source {source} --mapping shop.toml")
     if source == database.NAME:

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from features.errors import ConfigError, RegularsError
 from features.home import Home
 from features.settings import Settings
+from features.sources.live_events import database_url
 
-FOLDER = "live"
 LOCK = "live"
 _BUSY_SECONDS = 5
 _CONNECT_SECONDS = 3
@@ -85,7 +85,7 @@ class Database:
         except sa.exc.ArgumentError:
             raise ConfigError("Setting 'database_url' is not a database URL. For instance: sqlite:///live.db") from None
         self.home = home
-        self.folder = home.root / FOLDER
+        self.folder = home.live
         self._made = False
         self._making = threading.Lock()
         try:
@@ -142,9 +142,7 @@ class Database:
 
 def open_database(settings: Settings) -> Database:
     """The database that the settings name. Raises ConfigError for a URL that none can be."""
-    home = Home(settings.home)
-    default = f"sqlite:///{(home.root / FOLDER / 'live.db').resolve()}"
-    return Database(settings.database_url or default, home)
+    return Database(database_url(settings), Home(settings.home))
 
 
 def _engine(url: sa.URL) -> sa.Engine:

@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from features.sources.live_events import IDENTIFY
 from serving.database import Database, events
 from serving.doorbell import Doorbell
-from serving.event_types import IDENTIFY, Event, as_row
+from serving.event_types import Event, as_row
 from serving.request_ids import origin
 
 _AT_ONCE = 500  # ids in one question; SQLite takes no more than some thousands of parameters

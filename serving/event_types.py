@@ -17,8 +17,6 @@ _PATTERN = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 EventId = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PATTERN)]
 RequestId = Annotated[str, Meta(min_length=1, max_length=400, pattern=_PATTERN)]
 EventKind = Literal["view", "cart", "impression", "click", "purchase"]
-#: Kind of the rows that say whose a visit is; they are no event of the contract.
-IDENTIFY = "identify"
 _AHEAD = timedelta(days=1)
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from features.home import Home
 from features.settings import Settings
 from features.terminal import progress
-from serving.database import FOLDER, StoreAwayError, open_database
+from serving.database import StoreAwayError, open_database
 from serving.keys import COPY, Keys, read_copy
 
 LOOPBACK = "127.0.0.1"
@@ -38,4 +38,4 @@ def _any_key(settings: Settings) -> bool:
     try:
         return bool(Keys(open_database(settings)).all())
     except StoreAwayError:
-        return bool(read_copy(Home(settings.home).root / FOLDER / COPY))
+        return bool(read_copy(Home(settings.home).live / COPY))

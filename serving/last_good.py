@@ -11,7 +11,6 @@ from pathlib import Path
 
 from features.errors import DataError
 from features.home import Home, new_directory, write_text
-from serving.database import FOLDER
 from serving.state import CURRENT, State, read_state
 
 LAST_GOOD = "last-good"
@@ -21,7 +20,7 @@ STATIC = "popular.txt"
 
 def keep(home: Home, version: str, *, under: str) -> Path:
     """The copy of a scoring below `under`, made if it is not there yet. Raises OSError when it cannot be made."""
-    target = home.root / FOLDER / under / version
+    target = home.live / under / version
     if not target.is_dir():
         with new_directory(target) as aside:
             shutil.copytree(home.scores / "versions" / version, aside, copy_function=_link_or_copy, dirs_exist_ok=True)
@@ -40,7 +39,7 @@ def remember(home: Home, state: State) -> None:
     """Make `state` the last good one, with its popular products as a list that needs nothing else to be read."""
     if state.version is None:
         return
-    folder = home.root / FOLDER / LAST_GOOD
+    folder = home.live / LAST_GOOD
     keep(home, state.version, under=LAST_GOOD)
     if state.catalogue is not None:
         products = [state.catalogue.ids[code] for code in state.catalogue.popular if state.catalogue.sellable[code]]
@@ -53,7 +52,7 @@ def remember(home: Home, state: State) -> None:
 
 def recall(home: Home) -> State | None:
     """The last good scoring, checked like any other; None when none was kept. Raises DataError when it is broken."""
-    folder = home.root / FOLDER / LAST_GOOD
+    folder = home.live / LAST_GOOD
     try:
         version = (folder / CURRENT).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -66,7 +65,7 @@ def static_list(home: Home, own: Path | None) -> tuple[str, ...]:
 
     Raises DataError when the shop's own file cannot be read.
     """
-    path = own or home.root / FOLDER / LAST_GOOD / STATIC
+    path = own or home.live / LAST_GOOD / STATIC
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

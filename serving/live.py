@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from features.sources.live_events import IDENTIFY
 from serving.event_log import Row
-from serving.event_types import IDENTIFY
 
 MOST_KEPT = 20  # products of one visit
 MOST_VISITS = 200_000

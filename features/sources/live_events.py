@@ -1,0 +1,132 @@
+"""What the server wrote down while it answered: live events, and contacts with customers; each into the lake once.
+
+The log numbers its rows; a load takes those after the number it stopped at before, which the lake's manifest holds, so
+that data and number change together. A visit later known to be a customer's brings its earlier events again: an
+event's id is its key, so the newer row takes the place of the older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from features.errors import DataError
+from features.home import Home
+from features.mapping import Field, TableSource
+from features.schema import CONTACTS, INTERACTIONS, Columns, Kind, TableContract
+from features.settings import Settings
+from features.sources.database import Pulled
+
+NAME = "events"
+#: Kind of the rows that say whose a visit is; they are no event of the contract.
+IDENTIFY = "identify"
+#: Contacts that no campaign was named for.
+NO_CAMPAIGN = "retention"
+_C = Columns
+_EVENTS = sa.table(
+    "events",
+    sa.column("seq", sa.BigInteger),
+    *(
+        sa.column(column.name, sa.DateTime if column.kind is Kind.TIME else sa.String)
+        for column in INTERACTIONS.columns
+    ),
+)
+_OUTCOMES = sa.table(
+    "outcomes",
+    sa.column("seq", sa.BigInteger),
+    *(sa.column(name, sa.String) for name in (_C.CAMPAIGN_ID, _C.CUSTOMER_ID, _C.CHANNEL)),
+    sa.column(_C.OCCURRED_AT, sa.DateTime),
+)
+Rows = list[dict[str, Any]]
+
+
+def database_url(settings: Settings) -> str:
+    """Where the server writes: the database that the settings name, else an SQLite file in the data home."""
+    return settings.database_url or f"sqlite:///{(Home(settings.home).live / 'live.db').resolve()}"
+
+
+def pull(settings: Settings, scratch: Path, *, since: Mapping[str, str], say: Callable[[str], None]) -> Pulled:
+    """Write what is new since `since` (a row number per table of the log) as Parquet files into `scratch`.
+
+    Raises DataError when there is no log or it cannot be read.
+    """
+    url = sa.make_url(database_url(settings))
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise DataError(
+            f"There are no live events: {url.database} does not exist. The server writes it when it takes the first:  "
+            "regulars serve"
+        )
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            say("interactions: reading the event log")
+            events, last_event = _events(connection, int(since.get("events", "0")))
+            contacts, last_outcome = _contacts(connection, int(since.get("outcomes", "0")))
+    except sa.exc.SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise DataError(f"The event log cannot be read: {said}. Nothing was loaded. Check database_url.") from None
+    finally:
+        engine.dispose()
+    marks = {**since, "events": str(last_event), "outcomes": str(last_outcome)}
+    written = ((INTERACTIONS, events), (CONTACTS, contacts))
+    return Pulled([_written(contract, rows, scratch) for contract, rows in written if rows], marks)
+
+
+def _events(connection: sa.Connection, after: int) -> tuple[Rows, int]:
+    last = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_EVENTS.c.seq), 0))) or 0
+    owners = _owners(connection, upto=last)
+    known_since = {session for session, (_, seq) in owners.items() if seq > after}
+    wanted = sa.select(_EVENTS).where(_EVENTS.c.seq <= last, _EVENTS.c.kind != IDENTIFY).order_by(_EVENTS.c.seq)
+    rows = []
+    for row in connection.execution_options(yield_per=10_000).execute(wanted).mappings():
+        if row["seq"] > after or (row[_C.CUSTOMER_ID] is None and row[_C.SESSION_ID] in known_since):
+            event = {column.name: row[column.name] for column in INTERACTIONS.columns}
+            if event[_C.CUSTOMER_ID] is None and event[_C.SESSION_ID] in owners:
+                event[_C.CUSTOMER_ID] = owners[event[_C.SESSION_ID]][0]
+            rows.append(event)
+    return rows, last
+
+
+def _owners(connection: sa.Connection, *, upto: int) -> dict[str, tuple[str, int]]:
+    """Session -> (customer, number of the row that said so); the last that said so holds."""
+    wanted = (
+        sa.select(_EVENTS.c.session_id, _EVENTS.c.customer_id, sa.func.max(_EVENTS.c.seq))
+        .where(_EVENTS.c.session_id.is_not(None), _EVENTS.c.customer_id.is_not(None), _EVENTS.c.seq <= upto)
+        .group_by(_EVENTS.c.session_id, _EVENTS.c.customer_id)
+    )
+    owners: dict[str, tuple[str, int]] = {}
+    for session, customer, seq in connection.execute(wanted):
+        if session not in owners or seq > owners[session][1]:
+            owners[session] = (customer, seq)
+    return owners
+
+
+def _contacts(connection: sa.Connection, after: int) -> tuple[Rows, int]:
+    wanted = sa.select(_OUTCOMES).where(_OUTCOMES.c.seq > after).order_by(_OUTCOMES.c.seq)
+    rows, last = [], after
+    for row in connection.execute(wanted).mappings():
+        last = row["seq"]
+        rows.append(
+            {
+                _C.CAMPAIGN_ID: row[_C.CAMPAIGN_ID] or NO_CAMPAIGN,
+                _C.CUSTOMER_ID: row[_C.CUSTOMER_ID],
+                _C.CONTACTED_AT: row[_C.OCCURRED_AT],
+                _C.CHANNEL: row[_C.CHANNEL],
+                _C.TREATED: True,
+            }
+        )
+    return rows, last
+
+
+def _written(contract: TableContract, rows: Sequence[dict[str, Any]], scratch: Path) -> TableSource:
+    types = {Kind.TIME: pa.timestamp("us"), Kind.FLAG: pa.bool_()}
+    schema = pa.schema([(column.name, types.get(column.kind, pa.string())) for column in contract.columns])
+    target = scratch / f"{contract.name}.parquet"
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), target)
+    fields = {column.name: Field(column=column.name) for column in contract.columns}
+    return TableSource(contract.name, target, fields, where=f"{NAME} [{contract.name}]")

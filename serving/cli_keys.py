@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table
-from serving.keys import ApiKey, Keys, KeyScope, now_utc
+from serving.scopes import KeyScope
+
+if TYPE_CHECKING:
+    from serving.keys import ApiKey, Keys
 
 app = typer.Typer(
     no_args_is_help=True, help="API keys: create, list, revoke.", epilog="Example:  regulars keys create --scope site"
@@ -28,6 +31,8 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown this once; only the hash of its secret is kept."""
+    from serving.keys import now_utc
+
     key, text = _keys().create(scope, name=name, per_minute=per_minute, at=now_utc())
     if as_json:
         print_json({**_shown(key), "key": text})
@@ -53,6 +58,8 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Make a key useless, on every server of this database, within a minute at most."""
+    from serving.keys import now_utc
+
     key = _keys().revoke(key_id, at=now_utc())
     if as_json:
         print_json(_shown(key))
@@ -62,6 +69,7 @@ def revoke(
 
 def _keys() -> Keys:
     from serving.database import open_database
+    from serving.keys import Keys
 
     return Keys(open_database(current_settings()))
 

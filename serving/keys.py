@@ -14,7 +14,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -24,20 +23,13 @@ from features.errors import RegularsError
 from features.home import write_text
 from serving.database import Database, keys
 from serving.doorbell import Doorbell
+from serving.scopes import KeyScope
 
 COPY = "keys.json"
 DOORBELL = "keys.doorbell"
 _KEY = re.compile(r"rg_(site|retention|admin)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 #: Compared with where no key has the id, so that the answer takes as long.
 _NO_HASH = "0" * 64
-
-
-class KeyScope(StrEnum):
-    """What a key is for. Each may do what the route table says; `admin` may do everything."""
-
-    SITE = "site"
-    RETENTION = "retention"
-    ADMIN = "admin"
 
 
 @dataclass(frozen=True)

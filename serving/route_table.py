@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import handlers, handlers_events, openapi
-from serving.keys import KeyScope
+from serving.scopes import KeyScope
 
 #: Anybody, without a key.
 PUBLIC: frozenset[KeyScope] = frozenset()

@@ -14,7 +14,6 @@ from features.errors import DataError
 from training.metrics_ranking import Truth
 from training.pair_table import PairTable
 
-
 #: Pairs from which trees may grow larger.
 LARGE = 400_000
 

@@ -106,3 +106,16 @@ def test_help_starts_without_the_heavy_libraries() -> None:
     code += "'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_keys_are_made_shown_once_listed_and_revoked(regulars) -> None:
+    made = json.loads(regulars("keys", "create", "--scope", "site", "--name", "shop front", "--json").stdout)
+    assert made["key"].startswith(f"rg_site_{made['id']}_")
+    listed = json.loads(regulars("keys", "list", "--json").stdout)
+    assert [(key["id"], key["name"], key["revoked_at"]) for key in listed] == [(made["id"], "shop front", None)]
+    assert made["key"] not in regulars("keys", "list").stdout
+    assert regulars("keys", "revoke", made["id"]).exit_code == 0
+    assert json.loads(regulars("keys", "list", "--json").stdout)[0]["revoked_at"] is not None
+    assert regulars("keys", "create", "--scope", "root").exit_code == 2
+    unknown = regulars("keys", "revoke", "nothing")
+    assert isinstance(unknown.exception, RegularsError)

@@ -8,10 +8,11 @@ from features.home import Home
 from features.settings import load_settings
 from serving.app import build_app
 from serving.exposure import is_loopback, safe_host
-from serving.keys import KeyRing, KeyScope, now_utc, read_copy
+from serving.keys import KeyRing, now_utc, read_copy
 from serving.rate_limit import RateLimit
 from serving.route_table import PUBLIC, ROUTES, ApiRoute
 from serving.runtime import Runtime
+from serving.scopes import KeyScope
 
 #: Routes whose answers name customers' scores.
 OF_CUSTOMERS = {route.path for route in ROUTES if "/customers" in route.path or "outcomes" in route.path}

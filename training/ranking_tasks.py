@@ -27,6 +27,7 @@ class TaskConfig:
     moments: int = 3  # of cut-offs; of last orders, the number adapts to the shop between 1 and most_moments
     most_moments: int = 4
     lists_wanted: int = 15_000  # customers asked over all moments: a small shop asks each more often
+    most_fits: int = 12  # of the sources, over all moments and folds
     lines_read: int = 4_500_000  # lines of history that all fits together may read: a large shop asks less often
     max_folds: int = 4
     max_customers: int = 12_000  # of one moment, chosen by chance
@@ -84,7 +85,8 @@ def _moments(history: Purchases, eligible: int, folds: int, config: TaskConfig) 
     """How many past orders of each customer are asked about; every one takes a fit of the sources for each fold."""
     wanted = config.lists_wanted / max(eligible, 1)
     affordable = config.lines_read / max(len(history.products) * folds, 1)
-    return int(np.clip(round(min(wanted, affordable)), 1, config.most_moments))
+    most = min(wanted, affordable, config.most_fits / folds)
+    return int(np.clip(round(most), 1, config.most_moments))
 
 
 def _earlier_orders(history: Purchases, among: NDArray[np.int32] | None, moments: int) -> Iterator[Split]:

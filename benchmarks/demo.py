@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,20 +23,19 @@ COLUMNS = 100
 
 def resident_bytes(root: int) -> int:
     """Resident memory of a process and all that descend from it."""
-    parents, resident = {}, {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
+    parents, pages = {}, {}
+    for name in os.listdir("/proc"):  # noqa: PTH208  twice a second, so it must cost little
+        if name.isdigit():
             try:
-                text = (folder / "status").read_text()
+                text = Path(f"/proc/{name}/stat").read_text()
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended meanwhile
-            fields = dict(re.findall(r"^(PPid|VmRSS):\s+(\d+)", text, re.MULTILINE))
-            parents[int(folder.name)] = int(fields["PPid"])
-            resident[int(folder.name)] = int(fields.get("VmRSS", 0)) * 1024
+            fields = text[text.rindex(")") + 2 :].split()
+            parents[int(name)], pages[int(name)] = int(fields[1]), int(fields[21])
     family = {root}
     while grown := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= grown
-    return sum(resident.get(pid, 0) for pid in family)
+    return sum(pages.get(pid, 0) for pid in family) * os.sysconf("SC_PAGE_SIZE")
 
 
 def run(home: Path) -> tuple[str, float, int]:

@@ -1,0 +1,60 @@
+"""The notebooks run from top to bottom on a small shop, and say nothing on stderr."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from features.home import Home
+from training.promotions import history
+from training.protocols import Context
+from training.tracking import open_registry
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.fixture
+def home(small_shop: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    shutil.copytree(small_shop.home.lake, tmp_path / "home" / "lake")
+    for name, value in {"REGULARS_HOME": str(tmp_path / "home"), "REGULARS_THREADS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    # Else each kernel would leave its connection file and history in the user's home.
+    for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    return Home(tmp_path / "home")
+
+
+def outputs_of(notebook: Any) -> list[Any]:
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def test_from_orders_to_a_promoted_model(home: Home) -> None:
+    notebook = nbformat.read(NOTEBOOKS / "01-from-orders-to-a-promoted-model.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    said = outputs_of(notebook)
+    assert [output["text"] for output in said if output.get("name") == "stderr"] == []
+    assert sum("image/png" in output.get("data", {}) for output in said) == 2
+    (promotion,) = history(home, "churn")
+    assert (promotion.action, promotion.who) == ("promoted", "notebook")
+    champion = open_registry(home).resolve("churn")
+    assert champion is not None
+    assert champion.version == promotion.to_version
+    table = said[-1]["data"]["text/plain"]
+    assert "churn_probability" in table
+    assert (home.scores / "CURRENT").is_file()
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_what_is_kept_is_valid_ran_in_order_and_did_not_fail(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    kept = outputs_of(notebook)
+    assert not [output for output in kept if output.output_type == "error" or output.get("name") == "stderr"]
+    assert path.stat().st_size < 300_000

@@ -20,7 +20,7 @@ from training.evaluate_customers import evaluate_customers
 from training.protocols import Context, Evaluation
 
 README = Path(__file__).parents[1] / "README.md"
-COMMAND = "`.venv/bin/python benchmarks/figures.py`"
+COMMAND = "`.venv/bin/python -m benchmarks.figures`"
 HEADER = ("model", "data", "split", "metric", "Regulars", "baseline", "command")
 
 

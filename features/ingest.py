@@ -81,7 +81,10 @@ def _connection(home: Home, settings: Settings, scratch: Path) -> Iterator[duckd
     con = duckdb.connect(str(scratch / "scratch.db"))
     try:
         con.execute(f"SET threads={settings.threads}; SET memory_limit={text(settings.memory_limit)}")
-        con.execute(f"SET temp_directory={text(str(scratch))}; SET enable_progress_bar=false")
+        con.execute(f"SET temp_directory={text(str(scratch))}")
+        # In a notebook without ipywidgets it is off already, and DuckDB refuses to hear of it.
+        if con.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
+            con.execute("SET enable_progress_bar=false")
         yield con
     except duckdb.OutOfMemoryException as error:
         raise RegularsError(

@@ -60,21 +60,16 @@ def _without_nan(value: Any) -> Any:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """The result as a table; numbers are aligned right, and cells that are Text keep their style."""
     # Cells and titles hold names from the shop's data, where a bracket is a bracket.
-    table = Table(
-        title=escape(title),
-        title_justify="left",
-        title_style="bold",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(_is_numeric(row[index]) for row in rows)
         table.add_column(name, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else escape(_shown(cell)) for cell in row))
     out.print()
+    if title:
+        # Not the table's own title, which would be as narrow as the table.
+        out.print(Text(title, style="bold"))
     out.print(table)
 
 

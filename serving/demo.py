@@ -130,7 +130,10 @@ def _print_customer(page: CustomerPage) -> None:
         ("an order within them", _shown(scores.purchase_probability, "%")),
         ("expected spend within them", _shown(scores.expected_spend, page.currency)),
         ("reasons", "; ".join(scores.reasons)),
-        ("next purchases", ", ".join(item.name or item.product_id for item in page.next_purchases.items[:_K])),
+        (
+            "next purchases",
+            ", ".join(dict.fromkeys(item.name or item.product_id for item in page.next_purchases.items)),
+        ),
     ]
     print_table(f"Customer {page.customer_id}", ("", ""), rows)
 

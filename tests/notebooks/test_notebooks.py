@@ -49,6 +49,20 @@ def test_from_orders_to_a_promoted_model(home: Home) -> None:
     assert (home.scores / "CURRENT").is_file()
 
 
+def test_orders_load_in_a_notebook_without_widgets(tmp_path: Path, home: Home) -> None:
+    """DuckDB has other rules about progress bars in a notebook than elsewhere."""
+    lines = [
+        "from pathlib import Path",
+        "from tests.small_shop import loaded",
+        f"print(loaded(Path({str(tmp_path / 'new')!r})).lake.rows)",
+    ]
+    cell = "\n".join(lines)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS.parent)}}).execute()
+    (said,) = outputs_of(notebook)
+    assert "'products': 40" in said["text"]
+
+
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_what_is_kept_is_valid_ran_in_order_and_did_not_fail(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)

@@ -17,15 +17,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DataError
+from features.home import Home
+from features.ingest import ingest
 from features.labels import ACTIVE, BOUGHT, SPEND, STOPPED
+from features.lake import read_lake
 from features.schema import C
+from features.settings import load_settings
+from tests.small_shop import write_files
 from training.bundle import MANIFEST, read_manifest, seal
 from training.champions import default_champions
 from training.dataset import features_as_of
 from training.evaluate_customers import evaluate_customers, measure
 from training.moments import plan_moments
 from training.outcome_backtest import QUESTIONS, BackTest, Setting, check_floors, read_setting
-from training.outcome_training import TESTED
+from training.outcome_training import TESTED, train_outcome
 from training.peers import cadence_ratio, order_history, spend_guesses
 from training.protocols import Context, Metric, Trained
 
@@ -241,3 +246,21 @@ def test_a_ranking_is_measured_as_one_and_a_probability_as_one(shop: Context) ->
 def test_what_is_no_bundle_is_not_scored(trained: Mapping[str, Trained], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a bundle"):
         trained["churn"].rescore(tmp_path)
+
+
+def test_a_shop_without_amounts_trains_churn_and_tells_reasons(tmp_path: Path) -> None:
+    mapping = write_files(tmp_path / "files")
+    lines = mapping.read_text(encoding="utf-8").splitlines()
+    mapping.write_text("\n".join(line for line in lines if not line.startswith("amount")), encoding="utf-8")
+    settings = load_settings(home=tmp_path / "home", threads=1, seed=1)
+    ingest("files", settings, mapping=mapping, replace=False, now=datetime(2025, 1, 1))
+    home = Home(settings.home)
+    context = Context(settings=settings, home=home, lake=read_lake(home))
+    assert not context.lake.has_amounts
+    found = train_outcome(context, tmp_path / "churn", "churn")
+    assert math.isfinite(value_of(found.metrics, "auc"))
+    assert not any("spend" in name for name in found.input_example.columns)
+    frame = features_as_of(context, datetime(2024, 12, 30), found.horizon_days)
+    told = default_champions().predict["churn"](found.bundle, frame)["reasons"]
+    assert any(told)
+    assert not any("spen" in reason for row in told for reason in row)

@@ -32,7 +32,7 @@ from sklearn.metrics import average_precision_score, mean_absolute_error, roc_au
 
 from features.engine import connect
 from features.home import Home
-from features.horizon import shop_rhythm
+from features.horizon import MIN_HORIZONS, WEEK, shop_rhythm
 from features.ingest import ingest
 from features.lake import read_lake
 from features.schema import C
@@ -48,7 +48,10 @@ from training.protocols import Context
 OUT = Path(__file__).parent / "out"
 CUTOFFS = 6
 RESAMPLES = 500
-CDNOW_CUTOFF, CDNOW_DAYS, CDNOW_HORIZON = datetime(1997, 10, 1), 273, 70
+CDNOW_CUTOFF, CDNOW_DAYS = datetime(1997, 10, 1), 273
+#: What ours is asked to foresee there: a quarter of the days before the cut-off in whole weeks, the product's own limit
+#: on a horizon. It is not chosen by the figure: 28 to 91 days give AUC 0.771 to 0.778.
+CDNOW_HORIZON = CDNOW_DAYS // MIN_HORIZONS // WEEK * WEEK
 FITTERS = {
     "bg_nbd": lifetimes.BetaGeoFitter,
     "mbg_nbd": lifetimes.ModifiedBetaGeoFitter,

@@ -5,33 +5,22 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 from swagger_ui_bundle import swagger_ui_path
 
 from serving import problems
-from serving.database import StoreAwayError
-from serving.gate import Gate, starlette_routes
+from serving.gate import Gate
 from serving.route_table import ROUTES
 from serving.runtime import Runtime
 
 
 def build_app(runtime: Runtime) -> ASGIApp:
     """The application over one runtime. Every answer, errors too, is JSON, CSV, a page, or problem details."""
-    routes: list[BaseRoute] = [*starlette_routes(ROUTES)]
-    routes.append(Mount("/docs/static", StaticFiles(directory=str(swagger_ui_path)), name="docs-static"))
-    app = Starlette(
-        routes=routes,
-        exception_handlers={
-            HTTPException: problems.on_http_exception,
-            problems.BadRequestError: problems.on_bad_request,
-            StoreAwayError: problems.on_store_away,
-            Exception: problems.on_defect,
-        },
-    )
-    app.state.runtime = runtime
-    gate = Gate(app, runtime=runtime, routes=ROUTES)
+    static = Mount("/docs/static", StaticFiles(directory=str(swagger_ui_path)), name="docs-static")
+    other = Starlette(routes=[static], exception_handlers={HTTPException: problems.on_http_exception})
+    gate = Gate(other, runtime=runtime, routes=ROUTES)
     origins = list(runtime.settings.cors_origins)
     if not origins:
         return gate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from serving.catalogue import Catalogue
 from serving.filters import Eligible
@@ -20,8 +20,7 @@ SEGMENT_REASON = "Popular with customers like this one"
 CATALOGUE_REASON = "From the catalogue; it fills the list"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A product that may be recommended. `score` compares within one source only."""
 
     code: int
@@ -81,7 +80,7 @@ def together(ranking: RankedLists, catalogue: Catalogue, codes: Sequence[int], *
             total[neighbour] = total.get(neighbour, 0.0) + lift
             if lift > strongest.get(neighbour, (float("-inf"), 0))[0]:
                 strongest[neighbour] = (lift, code)
-    for neighbour in sorted(total, key=lambda code: (-total[code], code)):
+    for _, neighbour in sorted((-lift, code) for code, lift in total.items()):
         tie = catalogue.label(strongest[neighbour][1])
         yield Candidate(neighbour, total[neighbour], source, f"Often in the same order as {tie}")
 

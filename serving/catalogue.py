@@ -37,6 +37,7 @@ class Catalogue:
     by_popularity: NDArray[np.int32]  # every product: the popular ones, best first, then the rest
     popular_count: int  # how many of `by_popularity` were measured as popular
     sellable: bytes  # `in_stock`, one byte a product: looking one up costs less than in an array
+    categories: Sequence[str | None]
     popular: Sequence[int]  # the first `popular_count` of `by_popularity`
 
     def label(self, code: int) -> str:
@@ -81,6 +82,7 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
         by_popularity=np.concatenate([first, rest]),
         popular_count=len(first),
         sellable=in_stock.tobytes(),
+        categories=products["category"].to_pylist(),
         popular=first.tolist(),
     )
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import hashlib
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.problems import BadRequestError, from_validation
@@ -17,8 +16,6 @@ T = TypeVar("T")
 MOST_BYTES = 256 * 1024
 #: For calls that carry up to 1,000 things.
 MOST_BYTES_OF_MANY = 2 * 1024 * 1024
-#: A body that takes longer is not being sent in earnest.
-BODY_SECONDS = 10.0
 MOST_ID = 200
 _LEAST_COMPRESSED = 1024
 #: JSON, or what curl and browsers say when nobody told them; pickle and other binary kinds are refused.
@@ -30,30 +27,24 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 async def read_body(request: Request, *, most: int = MOST_BYTES) -> bytes:
-    """The whole body. Raises BadRequestError when it is too large, too slow, or of a kind that is not read."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind not in _KINDS and not kind.endswith("+json"):
+    """The whole body. Raises BadRequestError when it is too large, cut short, or of a kind that is not read."""
+    asked = request.scope["asked"]
+    if asked.kind not in _KINDS and not asked.kind.endswith("+json"):
         raise BadRequestError("The body must be application/json.", status=415)
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
+    if asked.length is not None and asked.length > most:
         raise _too_large(most)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _gather(request, most)
-    except TimeoutError:
-        raise BadRequestError(f"The body was not sent within {BODY_SECONDS:g} s.", status=408) from None
-    except ClientDisconnect:
-        raise BadRequestError("The body was cut short.", status=400) from None
-
-
-async def _gather(request: Request, most: int) -> bytes:
-    parts, size = [], 0
-    async for part in request.stream():
+    parts, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequestError("The body was cut short.", status=400)
+        part = message.get("body", b"")
         size += len(part)
         if size > most:
             raise _too_large(most)
         parts.append(part)
-    return b"".join(parts)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(most: int) -> BadRequestError:
@@ -96,9 +87,19 @@ def path_id(request: Request, name: str) -> str:
     return value
 
 
+class JsonAnswer(Response):
+    """An answer in JSON, made with no more than it needs."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = body
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+
+
 def as_json(value: Any) -> Response:
     """The value as JSON."""
-    return Response(msgspec.json.encode(value), media_type="application/json")
+    return JsonAnswer(msgspec.json.encode(value))
 
 
 def with_validator(request: Request, content: bytes, *, kind: str, headers: dict[str, str] | None = None) -> Response:

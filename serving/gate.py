@@ -7,13 +7,16 @@ import re
 import time
 import traceback
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, compile_path
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
+from serving.database import StoreAwayError
 from serving.keys import ApiKey
 from serving.metrics import OTHER
 from serving.request_ids import new_id
@@ -23,6 +26,7 @@ from serving.runtime import Runtime
 log = logging.getLogger("regulars.serving")
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?|::ffff:127(\.\d{1,3}){3}")
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST"})
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,34 +53,36 @@ class Asked(NamedTuple):
     host: str
     origin: str | None
     request_id: bytes | None
+    kind: str  # of the body
+    length: int | None  # of the body, as declared
 
 
 class Gate:
-    """An ASGI application around another; it counts and times each request under its route's template."""
+    """The ASGI application: finds each request's route, and counts and times it under the route's template.
 
-    def __init__(self, app: ASGIApp, *, runtime: Runtime, routes: Sequence[ApiRoute]) -> None:
-        self.app = app
+    What has no route of the table goes to `other`. Starlette's own router and middleware would cost as much as most
+    answers.
+    """
+
+    def __init__(self, other: ASGIApp, *, runtime: Runtime, routes: Sequence[ApiRoute]) -> None:
+        self.other = other
         self.runtime = runtime
         self.metrics = runtime.metrics
-        self.exact: dict[str, list[ApiRoute]] = {}
-        self.patterns: list[tuple[re.Pattern[str], ApiRoute]] = []
-        for route in routes:
-            if "{" in route.path:
-                self.patterns.append((compile_path(route.path)[0], route))
-            else:
-                self.exact.setdefault(route.path, []).append(route)
+        self.exact = {route.path: route for route in routes if "{" not in route.path}
+        self.patterns = [(compile_path(route.path)[0], route) for route in routes if "{" in route.path]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.other(scope, receive, send)
             return
         started = time.perf_counter()
-        route = self.route(scope["path"])
-        template = scope["path_template"] = OTHER if route is None else route.path
-        asked = _asked(scope)
+        route, parameters = self.route(scope["path"])
+        template = OTHER if route is None else route.path
+        asked = read_headers(scope)
         request_id = asked.request_id or new_id().encode()
         extra = [*_headers_for(scope["path"]), (b"x-request-id", request_id)]
+        scope.update(path_template=template, path_params=parameters, asked=asked, runtime=self.runtime)
         status = 0
 
         async def watched(message: Message) -> None:
@@ -88,34 +94,49 @@ class Gate:
 
         try:
             refusal = self.refusal(scope, route, asked)
-            if refusal is None:
-                await self.app(scope, receive, watched)
-            else:
+            if refusal is not None:
                 self.metrics.refused.labels(why=refusal.why).inc()
                 answer = problems.respond(refusal.status, refusal.detail, headers=refusal.headers)
+                await answer(scope, receive, watched)
+            elif route is None:
+                await self.other(scope, receive, watched)
+            else:
+                answer = await self._answer(route, scope, receive)
                 await answer(scope, receive, watched)
         except Exception as error:
             # The outermost edge: whatever a handler missed is one failed request, and its text may hold data of a
             # customer, so the log gets the place and the kind alone.
             _log_defect(error, template, request_id)
             if not status:
-                await _defect()(scope, receive, watched)
+                await problems.respond(500, "A defect of the server; its log has the details.")(scope, receive, watched)
         finally:
-            method = scope["method"] if scope["method"] in {"GET", "HEAD", "POST"} else OTHER
-            self.metrics.requests.labels(route=template, method=method, status=status).inc()
-            self.metrics.seconds.labels(route=template, strategy=scope.get("strategy", "")).observe(
-                time.perf_counter() - started
-            )
+            method = scope["method"] if scope["method"] in _METHODS else OTHER
+            self.metrics.count(template, method, status, scope.get("strategy", ""), time.perf_counter() - started)
 
-    def route(self, path: str) -> ApiRoute | None:
-        """The route of a path, whatever the method."""
+    @staticmethod
+    async def _answer(route: ApiRoute, scope: Scope, receive: Receive) -> Response:
+        method = scope["method"]
+        if method != route.method and not (method == "HEAD" and route.method == "GET"):
+            allowed = "GET, HEAD" if route.method == "GET" else route.method
+            return problems.respond(405, f"{method} is not answered there.", headers={"Allow": allowed})
+        try:
+            return await route.handler(Request(scope, receive))
+        except problems.BadRequestError as error:
+            return problems.respond(error.status, error.detail, field=error.field)
+        except StoreAwayError as error:
+            detail = f"Not kept: {error}. Send it again later." if route.method == "POST" else f"{error}."
+            return problems.respond(503, detail, headers={"Retry-After": "5"})
+
+    def route(self, path: str) -> tuple[ApiRoute | None, dict[str, str]]:
+        """The route of a path, whatever the method, and what stands in its places."""
         found = self.exact.get(path)
         if found is not None:
-            return found[0]
+            return found, {}
         for pattern, route in self.patterns:
-            if pattern.match(path):
-                return route
-        return None
+            match = pattern.match(path)
+            if match:
+                return route, match.groupdict()
+        return None, {}
 
     def refusal(self, scope: Scope, route: ApiRoute | None, asked: Asked) -> Refusal | None:
         """Why the request may not pass; None when it may."""
@@ -151,9 +172,7 @@ class Gate:
         """With no key made yet, only this machine is answered, and only by its own name (a page elsewhere could
         have its own name point here).
         """
-        address = (scope.get("server") or ("",))[0]
-        name = re.sub(r":\d+$", "", asked.host)
-        if _LOOPBACK.fullmatch(address or "") and _LOOPBACK.fullmatch(name):
+        if _is_this_machine((scope.get("server") or ("",))[0] or "", asked.host):
             return None
         detail = "No key exists yet, so only this machine is answered. Make one:  regulars keys create --scope site"
         return Refusal(401, "no_keys", detail, {"WWW-Authenticate": 'Bearer realm="regulars"'})
@@ -163,13 +182,20 @@ class Gate:
         return origin not in self.runtime.settings.cors_origins and origin.partition("://")[2] != asked.host
 
 
-def _asked(scope: Scope) -> Asked:
+@lru_cache(maxsize=1024)
+def _is_this_machine(address: str, host: str) -> bool:
+    name = re.sub(r":\d+$", "", host)
+    return _LOOPBACK.fullmatch(address) is not None and _LOOPBACK.fullmatch(name) is not None
+
+
+def read_headers(scope: Scope) -> Asked:
+    """What of a request's headers decides, from one pass over them."""
     key: str | None = None
-    host, origin, request_id = "", None, None
+    host, origin, request_id, kind, length = "", None, None, "", None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            kind, _, given = value.decode("latin-1").partition(" ")
-            if kind.lower() == "bearer":
+            how, _, given = value.decode("latin-1").partition(" ")
+            if how.lower() == "bearer":
                 key = given.strip()
         elif name == b"x-api-key":
             key = value.decode("latin-1").strip()
@@ -177,9 +203,13 @@ def _asked(scope: Scope) -> Asked:
             host = value.decode("latin-1")
         elif name == b"origin":
             origin = value.decode("latin-1")
+        elif name == b"content-type":
+            kind = value.decode("latin-1").split(";")[0].strip().lower()
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else None
         elif name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
             request_id = value
-    return Asked(key, host, origin, request_id)
+    return Asked(key, host, origin, request_id, kind, length)
 
 
 def _headers_for(path: str) -> list[tuple[bytes, bytes]]:
@@ -193,12 +223,3 @@ def _headers_for(path: str) -> list[tuple[bytes, bytes]]:
 def _log_defect(error: Exception, template: str, request_id: bytes) -> None:
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("a defect: %s at %s, request %s\n%s", type(error).__name__, template, request_id.decode(), where)
-
-
-def _defect() -> Response:
-    return problems.respond(500, "A defect of the server; its log has the details.")
-
-
-def starlette_routes(routes: Sequence[ApiRoute]) -> list[Route]:
-    """The table as Starlette routes, in its order: the first that fits answers."""
-    return [Route(route.path, route.handler, methods=[route.method]) for route in routes]

@@ -58,7 +58,7 @@ class ProductsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def runtime_of(request: Request) -> Runtime:
     """The runtime that the application was built with."""
-    runtime: Runtime = request.app.state.runtime
+    runtime: Runtime = request.scope["runtime"]
     return runtime
 
 
@@ -268,17 +268,14 @@ def _count(request: Request, answers: list[Recommendations], *, dry_run: bool) -
     if dry_run or not answers:
         return
     request.scope["strategy"] = answers[0].strategy
-    strategies = runtime_of(request).metrics.strategies
+    metrics = runtime_of(request).metrics
     for answer in answers:
-        strategies.labels(
-            route=request.scope["path_template"], strategy=answer.strategy, variant=answer.variant or ""
-        ).inc()
+        metrics.count_strategy(request.scope["path_template"], answer.strategy, answer.variant or "")
 
 
 def _count_strategy(request: Request, strategy: str) -> None:
     request.scope["strategy"] = strategy
-    counted = runtime_of(request).metrics.strategies
-    counted.labels(route=request.scope["path_template"], strategy=strategy, variant="").inc()
+    runtime_of(request).metrics.count_strategy(request.scope["path_template"], strategy, "")
 
 
 def _prefers_csv(accept: str) -> bool:

@@ -47,12 +47,33 @@ class Metrics:
         self.known_strategies: frozenset[str] = frozenset()
         self.known_variants: frozenset[str] = frozenset()
         self._placements: set[str] = set()
+        self._of_request: dict[tuple[str, str, int, str], tuple[Counter, Histogram]] = {}
+        self._of_strategy: dict[tuple[str, str, str], Counter] = {}
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(f"regulars_{name}", what, labels, registry=self.registry)
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
         return Gauge(f"regulars_{name}", what, labels, registry=self.registry, multiprocess_mode="livemax")
+
+    def count(self, route: str, method: str, status: int, strategy: str, seconds: float) -> None:
+        """One request answered."""
+        key = (route, method, status, strategy)
+        found = self._of_request.get(key)
+        if found is None:  # looking a child up by its labels costs more than counting
+            requests = self.requests.labels(route=route, method=method, status=status)
+            found = self._of_request[key] = (requests, self.seconds.labels(route=route, strategy=strategy))
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def count_strategy(self, route: str, strategy: str, variant: str) -> None:
+        """One answer by the strategy that gave it."""
+        key = (route, strategy, variant)
+        found = self._of_strategy.get(key)
+        if found is None:
+            labels = {"route": route, "strategy": strategy, "variant": variant}
+            found = self._of_strategy[key] = self.strategies.labels(**labels)
+        found.inc()
 
     def placement(self, name: str | None) -> str:
         """The placement as a label."""

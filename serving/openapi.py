@@ -81,7 +81,7 @@ class _Operation(NamedTuple):
     csv: bool = False
 
 
-_KEY, _BODY, _STORE, _QUERY = (401, 403, 429), (400, 408, 413, 415, 422), (503,), (422,)
+_KEY, _BODY, _STORE, _QUERY = (401, 403, 429), (400, 413, 415, 422), (503,), (422,)
 _PRODUCT = "/v1/products/{product_id}"
 _OPERATIONS = (
     _Operation(

@@ -158,7 +158,6 @@ _DETAILS = {
     400: ("", "The body is not JSON: Input data was truncated."),
     401: ("", "A key is needed: Authorization: Bearer KEY, or X-API-Key: KEY."),
     403: ("", "A key of scope 'site' may not ask this; needed: admin, retention."),
-    408: ("", "The body was not sent within 10 s."),
     413: ("", "The body is larger than 262144 bytes."),
     415: ("", "The body must be application/json."),
     422: ("k", "Expected `int` >= 1"),

@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.database import StoreAwayError
 from serving.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -48,26 +47,6 @@ def respond(status: int, detail: str, *, field: str = "", headers: Mapping[str, 
     return Response(
         msgspec.json.encode(problem), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {})
     )
-
-
-async def on_bad_request(_: Request, error: Exception) -> Response:
-    """Answer for a BadRequestError."""
-    if not isinstance(error, BadRequestError):
-        raise error
-    return respond(error.status, error.detail, field=error.field)
-
-
-async def on_store_away(_: Request, error: Exception) -> Response:
-    """Answer for a database that is away or full: the events were not taken, so send them again."""
-    if not isinstance(error, StoreAwayError):
-        raise error
-    return respond(503, f"Not kept: {error}. Send it again later.", headers={"Retry-After": "5"})
-
-
-async def on_defect(_: Request, error: Exception) -> Response:
-    """Answer for anything else. The gate writes down where it happened."""
-    del error
-    return respond(500, "A defect of the server; its log has the details.")
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

@@ -14,37 +14,34 @@ from typing import Any
 import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEADER_SECONDS = 10.0
+MESSAGE_SECONDS = 15.0
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Cuts a connection whose next request's headers are not complete in time."""
+    """Cuts a connection whose request, headers and body, is not complete in time; an idle one is bounded elsewhere."""
 
     _impatience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._impatience = self.loop.call_later(MESSAGE_SECONDS, self._cut)
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of the headers."""
+        """Begin to wait for the rest of the request."""
         super().on_message_begin()
         if self._impatience is None:
-            self._wait()
+            self._impatience = self.loop.call_later(MESSAGE_SECONDS, self._cut)
 
-    def on_headers_complete(self) -> None:
-        """The request is known; its body has a limit of its own."""
+    def on_message_complete(self) -> None:
+        """The whole request is here."""
         self._wait_no_more()
-        super().on_headers_complete()
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for."""
         self._wait_no_more()
         super().connection_lost(exc)
-
-    def _wait(self) -> None:
-        self._impatience = self.loop.call_later(HEADER_SECONDS, self._cut)
 
     def _wait_no_more(self) -> None:
         if self._impatience is not None:

@@ -230,19 +230,20 @@ def _answer(
     request: RecommendationRequest,
 ) -> Recommendations:
     fields = request.fields
+    ids, names, categories, prices = catalogue.ids, catalogue.names, catalogue.categories, catalogue.prices
     items = [
         Item(
             rank,
-            catalogue.ids[found.code],
-            catalogue.names[found.code],
-            found.score,
-            found.source,
-            found.reason,
-            catalogue.value("category", found.code),
-            catalogue.prices[found.code],
-            catalogue.details(found.code, fields) if fields else UNSET,
+            ids[code],
+            names[code],
+            score,
+            source,
+            reason,
+            categories[code],
+            prices[code],
+            catalogue.details(code, fields) if fields else UNSET,
         )
-        for rank, found in enumerate(chosen, start=1)
+        for rank, (code, score, source, reason) in enumerate(chosen, start=1)
     ]
     return _complete(state, items, strategy, why, circumstances, request)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,7 +20,7 @@ from serving.catalogue import Catalogue, make_catalogue
 from serving.customer_columns import CustomerColumns, make_columns
 from serving.segments import segment_favourites
 from training.bundle import MANIFEST, read_manifest
-from training.ranked_lists import RankedLists, load_ranked_lists
+from training.ranked_lists import ARRAYS, RankedLists, load_ranked_lists
 
 KIND = "scores"
 CURRENT = "CURRENT"
@@ -88,7 +89,7 @@ def read_state(directory: Path, *, version: str) -> State:
     """The scoring in `directory`."""
     about = _about(directory)
     customers = pq.read_table(directory / CUSTOMERS).combine_chunks()
-    ranking = load_ranked_lists(directory / RANKING) if (directory / RANKING).is_dir() else None
+    ranking = _ranking(directory / RANKING) if (directory / RANKING).is_dir() else None
     ranked_rows = {} if ranking is None else _positions(ranking.customers)
     return State(
         version=version,
@@ -101,6 +102,13 @@ def read_state(directory: Path, *, version: str) -> State:
         columns=make_columns(customers),
         segments={} if ranking is None else segment_favourites(ranking, ranked_rows, customers),
     )
+
+
+def _ranking(directory: Path) -> RankedLists:
+    """The lists, still memory-mapped: as plain arrays, whose rows are taken out several times faster."""
+    found = load_ranked_lists(directory)
+    plain: dict[str, Any] = {name: getattr(found, name).view(np.ndarray) for name in ARRAYS}
+    return replace(found, **plain)
 
 
 def _about(directory: Path) -> dict[str, Any]:

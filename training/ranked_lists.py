@@ -23,7 +23,7 @@ KIND = "ranking"
 #: What put a product on a customer's list, in the order of the codes in `sources`.
 SOURCES = ("own_history", "als", "item_item", "popular", "next_order", "similar_customers")
 NO_PRODUCT = -1
-_ARRAYS = ("lists", "scores", "sources", "own_orders", "popular", "neighbours", "neighbour_lift")
+ARRAYS = ("lists", "scores", "sources", "own_orders", "popular", "neighbours", "neighbour_lift")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def save_ranked_lists(ranked: RankedLists, directory: Path) -> None:
     """Write into `directory`, which must exist and be empty. The caller makes it atomic."""
     pq.write_table(ranked.customers, directory / "customers.parquet")
     pq.write_table(ranked.products, directory / "products.parquet")
-    for name in _ARRAYS:
+    for name in ARRAYS:
         np.save(directory / f"{name}.npy", getattr(ranked, name), allow_pickle=False)
     seal(directory, kind=KIND, about=ranked.about)
 
@@ -61,7 +61,7 @@ def save_ranked_lists(ranked: RankedLists, directory: Path) -> None:
 def load_ranked_lists(directory: Path, *, verify: bool = True) -> RankedLists:
     """The lists, memory-mapped. Raises DataError when a file is missing or changed."""
     about = read_manifest(directory, kind=KIND, verify=verify)
-    arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+    arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
     return RankedLists(
         customers=pq.read_table(directory / "customers.parquet"),
         products=pq.read_table(directory / "products.parquet"),

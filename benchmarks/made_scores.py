@@ -1,0 +1,98 @@
+"""A scoring of any size, made up: lists, neighbours and scores are random. It measures time and memory alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.home import Home, new_directory, write_text
+from training.bundle import seal
+from training.customer_scores import SCHEMA
+from training.ranked_lists import NO_PRODUCT, RankedLists, save_ranked_lists
+
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+DEPTH, NEIGHBOURS, POPULAR = 100, 20, 500
+_CHUNK = 100_000
+
+
+def made_scores(
+    home: Home, *, version: str, customers: int, products: int, ranked: int | None = None, seed: int = 0
+) -> None:
+    """Write a scoring and make it current. `ranked`: how many customers have lists (unset: all)."""
+    target = home.scores / "versions" / version
+    if not target.exists():
+        rng = np.random.default_rng(seed)
+        ids = np.char.mod("c%07d", np.arange(customers))
+        with new_directory(target) as aside:
+            _write_customers(aside / "customers.parquet", ids, rng)
+            (aside / "ranking").mkdir()
+            save_ranked_lists(_lists(ids[: customers if ranked is None else ranked], products, rng), aside / "ranking")
+            models = {"recommender": 1, "churn": 1, "propensity": 1, "value": 1}
+            about = {"created_at": AS_OF.isoformat(), "as_of": AS_OF.isoformat(), "lake_version": "made-up"}
+            about |= {"horizon_days": 28, "currency": "USD", "customers": customers, "models": models, "notes": []}
+            seal(aside, kind="scores", about=about)
+    write_text(home.scores / "CURRENT", version)
+
+
+def _write_customers(path: object, ids: np.ndarray, rng: np.random.Generator) -> None:
+    stages = np.array(["new", "regular", "slipping", "lapsed", "lost"])
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        for start in range(0, len(ids), _CHUNK):
+            part = ids[start : start + _CHUNK]
+            n = len(part)
+            silent = rng.integers(0, 60, n)
+            active = silent < 28
+            churn = np.where(active, rng.random(n), np.nan)
+            spend = rng.gamma(2.0, 40.0, n)
+            columns = {
+                "customer_id": part,
+                "last_order_at": [AS_OF - timedelta(days=int(days)) for days in silent],
+                "orders": rng.integers(1, 200, n),
+                "spend": spend * 30,
+                "days_since_last_order": silent,
+                "active": active,
+                "churn_probability": pa.array(churn, from_pandas=True),
+                "purchase_probability": rng.random(n),
+                "expected_spend": spend,
+                "value_at_risk": pa.array(churn * spend, from_pandas=True),
+                "stage": stages[rng.integers(0, 5, n)],
+                "reasons": [[f"silent for {days} days, usually orders every 6"] for days in silent],
+            }
+            writer.write_table(pa.table(columns).cast(SCHEMA))
+
+
+def _lists(ids: np.ndarray, products: int, rng: np.random.Generator) -> RankedLists:
+    names = np.char.mod("product number %05d", np.arange(products))
+    categories = np.char.mod("category %03d", rng.integers(0, 300, products))
+    table = pa.table(
+        {
+            "product_id": np.char.mod("p%06d", np.arange(products)),
+            "name": names,
+            "department": np.char.mod("department %02d", rng.integers(0, 25, products)),
+            "category": categories,
+            "brand": np.char.mod("brand %04d", rng.integers(0, 3000, products)),
+            "price": rng.gamma(2.0, 3.0, products).round(2),
+            "in_stock": rng.random(products) > 0.05,
+        }
+    )
+    # Popular products stand on most lists: codes by a power law, as orders are.
+    weights = (1 / np.arange(1, products + 1) ** 0.9).cumsum()
+    shape = (len(ids), DEPTH)
+    lists = np.searchsorted(weights, rng.random(shape) * weights[-1]).astype(np.int32)
+    lists.sort(axis=1)
+    lists[:, 1:][lists[:, 1:] == lists[:, :-1]] = NO_PRODUCT
+    return RankedLists(
+        customers=pa.table({"customer_id": ids}),
+        products=table,
+        lists=lists,
+        scores=-np.sort(-rng.random(shape), axis=1).astype(np.float32),
+        sources=rng.integers(0, 3, shape).astype(np.uint8),
+        own_orders=(rng.random(shape) < 0.3).astype(np.uint16) * rng.integers(1, 9, shape).astype(np.uint16),
+        popular=np.arange(POPULAR, dtype=np.int32),
+        neighbours=rng.integers(0, products, (products, NEIGHBOURS)).astype(np.int32),
+        neighbour_lift=-np.sort(-rng.random((products, NEIGHBOURS)) * 5, axis=1).astype(np.float32),
+        about={"as_of": AS_OF.isoformat()},
+    )

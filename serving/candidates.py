@@ -70,19 +70,18 @@ def _personal_reason(source: str, orders: int) -> str:
 
 def together(ranking: RankedLists, catalogue: Catalogue, codes: Sequence[int], *, source: str) -> Iterator[Candidate]:
     """Products bought in the same orders as `codes`, by the sum of their lifts; the reason names the strongest tie."""
+    lifts = {
+        code: dict(zip(ranking.neighbours[code].tolist(), ranking.neighbour_lift[code].tolist(), strict=True))
+        for code in codes
+    }
     total: dict[int, float] = {}
-    strongest: dict[int, tuple[float, int]] = {}
-    for code in dict.fromkeys(codes):
-        pairs = zip(ranking.neighbours[code].tolist(), ranking.neighbour_lift[code].tolist(), strict=True)
-        for neighbour, lift in pairs:
-            if neighbour == NO_PRODUCT:
-                continue
+    for of_one in lifts.values():
+        of_one.pop(NO_PRODUCT, None)
+        for neighbour, lift in of_one.items():
             total[neighbour] = total.get(neighbour, 0.0) + lift
-            if lift > strongest.get(neighbour, (float("-inf"), 0))[0]:
-                strongest[neighbour] = (lift, code)
-    for _, neighbour in sorted((-lift, code) for code, lift in total.items()):
-        tie = catalogue.label(strongest[neighbour][1])
-        yield Candidate(neighbour, total[neighbour], source, f"Often in the same order as {tie}")
+    for negative, neighbour in sorted((-lift, code) for code, lift in total.items()):
+        tie = max(lifts, key=lambda code, near=neighbour: lifts[code].get(near, float("-inf")))  # type: ignore[misc]
+        yield Candidate(neighbour, -negative, source, f"Often in the same order as {catalogue.label(tie)}")
 
 
 def same_category(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
@@ -96,18 +95,16 @@ def same_category(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
             yield Candidate(other, None, CATEGORY, f"Also in {category}")
 
 
-def segment(codes: Sequence[int], eligible: Eligible) -> Iterator[Candidate]:
+def segment(codes: Sequence[int]) -> Iterator[Candidate]:
     """What customers of one segment buy, best first."""
     for code in codes:
-        if code in eligible:
-            yield Candidate(code, None, SEGMENT, SEGMENT_REASON)
+        yield Candidate(code, None, SEGMENT, SEGMENT_REASON)
 
 
-def popular(catalogue: Catalogue, eligible: Eligible) -> Iterator[Candidate]:
-    """What all customers buy and is eligible, best first."""
+def popular(catalogue: Catalogue) -> Iterator[Candidate]:
+    """What all customers buy, best first."""
     for code in catalogue.popular:
-        if code in eligible:
-            yield Candidate(code, None, POPULAR, POPULAR_REASON)
+        yield Candidate(code, None, POPULAR, POPULAR_REASON)
 
 
 def remaining(catalogue: Catalogue, eligible: Eligible) -> Iterator[Candidate]:

@@ -26,19 +26,28 @@ class Eligible:
         self._sellable = catalogue.sellable if filters.in_stock else None
         self._wanted = [(name, value) for name in FILTERED if (value := getattr(filters, name)) is not None]
 
-    def __contains__(self, code: int) -> bool:
-        """Whether the product of that code may be returned."""
-        if code in self._never or (self._sellable is not None and not self._sellable[code]):
-            return False
-        return not self._wanted or bool(self.mask[code])
+    @property
+    def never(self) -> set[int]:
+        """Codes of products that may not be returned whatever the filters say; a set of the caller's own."""
+        return set(self._never)
+
+    @cached_property
+    def passed(self) -> bytes:
+        """One byte a product: whether the filters hold. Looking one up costs less than in an array."""
+        if self._wanted or self._sellable is None:
+            return self._passing().tobytes()
+        return self._sellable
+
+    def _passing(self) -> NDArray[np.bool_]:
+        every = np.ones(len(self.catalogue.ids), dtype=bool)
+        mask = every if self._sellable is None else every & self.catalogue.in_stock
+        for attribute, value in self._wanted:
+            mask &= self.catalogue.has(attribute, value)
+        return mask
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """(products,) whether each may be returned."""
-        mask = (
-            np.ones(len(self.catalogue.ids), dtype=bool) if self._sellable is None else self.catalogue.in_stock.copy()
-        )
-        for attribute, value in self._wanted:
-            mask &= self.catalogue.has(attribute, value)
+        mask = self._passing()
         mask[list(self._never)] = False
         return mask

@@ -7,10 +7,9 @@ list has exactly k products whenever k eligible ones exist, and `fallback` says 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from serving import candidates
 from serving.candidates import Candidate
@@ -40,8 +39,7 @@ _MOST_SEEDS = 10
 Source = tuple[str, Iterable[Candidate]]
 
 
-@dataclass(frozen=True)
-class Circumstances:
+class Circumstances(Struct, frozen=True):
     """What an answer depends on besides the state and the request.
 
     `rebuy_after`: a product bought live after this moment (UTC) is not recommended; None: none is kept back.
@@ -85,7 +83,7 @@ def recommend(state: State, request: RecommendationRequest, circumstances: Circu
         sources = [*own, *sources] if circumstances.own_list_first else [*sources, *own]
     kept_back = _kept_back(interest.bought, circumstances.rebuy_after)
     eligible = Eligible(catalogue, request.filters, never=[*cart, *session, *kept_back])
-    segment = _segment(state, request, eligible)
+    segment = _segment(state, request)
     chosen, strategy = _fill(
         catalogue, sources, segment, eligible, k=request.k, deadline=circumstances.deadline, why=why
     )
@@ -143,13 +141,13 @@ def _own(state: State, request: RecommendationRequest, why: list[str], bought: M
     return [(PERSONAL, candidates.bought_again(bought))] if bought else []
 
 
-def _segment(state: State, request: RecommendationRequest, eligible: Eligible) -> Source | None:
+def _segment(state: State, request: RecommendationRequest) -> Source | None:
     """What customers of the same stage buy; None for a customer not scored, or of a segment too small."""
     row = None if request.customer_id is None else state.rows.get(request.customer_id)
     if row is None or state.columns is None:
         return None
     favourites = state.segments.get(state.columns.stage(row))
-    return None if favourites is None else (SEGMENT, candidates.segment(favourites, eligible))
+    return None if favourites is None else (SEGMENT, candidates.segment(favourites))
 
 
 def _by_code(catalogue: Catalogue, bought: Mapping[str, Bought]) -> dict[int, Bought]:
@@ -185,11 +183,11 @@ def _fill(
     Once the deadline has passed, what is asked for is left out and only popular products fill the list.
     """
     chosen: list[Candidate] = []
-    seen: set[int] = set()
+    seen, passed = eligible.never, eligible.passed
     led = sources[0][0] if sources else POPULAR
     fillers: list[Source] = [
         *([] if segment is None else [segment]),
-        (POPULAR, candidates.popular(catalogue, eligible)),
+        (POPULAR, candidates.popular(catalogue)),
         (POPULAR, candidates.remaining(catalogue, eligible)),
     ]
     for strategy, found in [*sources, *fillers]:
@@ -197,11 +195,12 @@ def _fill(
             why.append(f"the {deadline.seconds * 1000:g} ms a request may take were spent before the {strategy} list")
             continue
         for candidate in found:
-            if candidate.code in seen or candidate.code not in eligible:
+            code = candidate[0]
+            if code in seen or not passed[code]:
                 continue
             if not chosen:
                 led = strategy
-            seen.add(candidate.code)
+            seen.add(code)
             chosen.append(candidate)
             if len(chosen) == k:
                 return chosen, led

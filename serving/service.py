@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.settings import current_settings
-from serving import protocol
+from serving import counting, protocol
 from serving.app import build_app
 from serving.reload import watch
 from serving.runtime import open_runtime
 
 RELOAD_SECONDS = 1.0
+log = logging.getLogger("regulars.serving")
 
 runtime = open_runtime(current_settings())
 api = build_app(runtime)
 protocol.install()
+log.info("counting in %s", "shared files" if counting.SHARED in os.environ else "memory")
 
 
 class OwnPaths:

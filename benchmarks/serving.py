@@ -127,7 +127,11 @@ def load(home: Home, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         rounds: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
         for _ in range(given.rounds):
             for name, (port, path) in servers.items():
-                rounds[name].append(wrk(folder, bodies, port, path, given.seconds, given.connections))
+                before = _cpu_seconds(port)
+                found = wrk(folder, bodies, port, path, given.seconds, given.connections)
+                # What a busy machine takes away changes how many are answered, and hardly what each costs.
+                found["cpu_us_per_request"] = (_cpu_seconds(port) - before) / found["requests"] * 1e6
+                rounds[name].append(found)
         capacity = {
             name: statistics.median(one["requests"] / one["seconds"] for one in found) for name, found in rounds.items()
         }
@@ -146,6 +150,9 @@ def load(home: Home, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         "data": f"{given.customers} customers, {PRODUCTS} products, made up; {given.workers} worker(s), "
         f"{given.connections} connections, {given.rounds} rounds of {given.seconds:g} s",
         "requests_per_second": capacity,
+        "cpu_us_per_request": {
+            name: statistics.median(one["cpu_us_per_request"] for one in found) for name, found in rounds.items()
+        },
         "to_native": capacity["regulars"] / capacity["native"],
         "to_bare": capacity["regulars"] / capacity["bare"],
         "errors": {name: sum(one["errors"] for one in found) for name, found in rounds.items()},
@@ -306,6 +313,12 @@ def _workers(port: int) -> list[psutil.Process]:
     mine = [p for p in psutil.process_iter(["cmdline"]) if f"--port {port}" in " ".join(p.info["cmdline"] or [])]
     children = [child for parent in mine for child in parent.children(recursive=True)]
     return [child for child in children if "worker.service" in " ".join(child.cmdline())]
+
+
+def _cpu_seconds(port: int) -> float:
+    mine = [p for p in psutil.process_iter(["cmdline"]) if f"--port {port}" in " ".join(p.info["cmdline"] or [])]
+    every = {p.pid: p for parent in mine for p in (parent, *parent.children(recursive=True))}
+    return sum(times.user + times.system for times in (p.cpu_times() for p in every.values()))
 
 
 def _pss(process_id: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from serving.catalogue import Catalogue
 from serving.filters import Eligible
@@ -20,7 +21,7 @@ SEGMENT_REASON = "Popular with customers like this one"
 CATALOGUE_REASON = "From the catalogue; it fills the list"
 
 
-class Candidate(NamedTuple):
+class Candidate(Struct, frozen=True, gc=False):
     """A product that may be recommended. `score` compares within one source only."""
 
     code: int
@@ -29,6 +30,8 @@ class Candidate(NamedTuple):
     reason: str
 
 
+#: The beginning of a list is enough for most answers, and reading the rest would cost as much again.
+_PARTS = (slice(0, 24), slice(24, None))
 NOTHING_BOUGHT: Mapping[int, Bought] = {}
 
 
@@ -37,19 +40,29 @@ def personal(ranking: RankedLists, row: int, *, bought: Mapping[int, Bought] = N
 
     `bought` has the live purchases by code; they count as orders in the reasons.
     """
-    lists, scores = ranking.lists[row].tolist(), ranking.scores[row].tolist()
-    sources, own_orders = ranking.sources[row].tolist(), ranking.own_orders[row].tolist()
-    for code, score, source, orders in zip(lists, scores, sources, own_orders, strict=True):
-        if code != NO_PRODUCT:
-            since = bought[code].times if code in bought else 0
-            yield Candidate(code, score, SOURCES[source], _personal_reason(SOURCES[source], orders + since))
-    yield from bought_again(bought)
+    for part in _PARTS:
+        lists, scores = ranking.lists[row, part].tolist(), ranking.scores[row, part].tolist()
+        sources, own_orders = ranking.sources[row, part].tolist(), ranking.own_orders[row, part].tolist()
+        for code, score, source, orders in zip(lists, scores, sources, own_orders, strict=True):
+            if code == NO_PRODUCT:
+                continue
+            if bought and code in bought:
+                orders += bought[code].times
+            reason = _BOUGHT[orders] if 0 < orders < _MOST_TOLD else _personal_reason(SOURCES[source], orders)
+            yield Candidate(code, score, SOURCES[source], reason)
+    if bought:
+        yield from bought_again(bought)
 
 
 def bought_again(bought: Mapping[int, Bought]) -> Iterator[Candidate]:
     """What was bought in live purchases, most often first."""
     for code in sorted(bought, key=lambda code: (-bought[code].times, code)):
         yield Candidate(code, None, OWN_HISTORY, _personal_reason(OWN_HISTORY, bought[code].times))
+
+
+#: The reasons that most products on most lists have, by how many orders held them.
+_MOST_TOLD = 1000
+_BOUGHT = ("", "Bought once before", *(f"Bought in {orders} of your orders" for orders in range(2, _MOST_TOLD)))
 
 
 def _personal_reason(source: str, orders: int) -> str:
@@ -70,18 +83,24 @@ def _personal_reason(source: str, orders: int) -> str:
 
 def together(ranking: RankedLists, catalogue: Catalogue, codes: Sequence[int], *, source: str) -> Iterator[Candidate]:
     """Products bought in the same orders as `codes`, by the sum of their lifts; the reason names the strongest tie."""
-    lifts = {
-        code: dict(zip(ranking.neighbours[code].tolist(), ranking.neighbour_lift[code].tolist(), strict=True))
-        for code in codes
-    }
     total: dict[int, float] = {}
-    for of_one in lifts.values():
-        of_one.pop(NO_PRODUCT, None)
-        for neighbour, lift in of_one.items():
-            total[neighbour] = total.get(neighbour, 0.0) + lift
-    for negative, neighbour in sorted((-lift, code) for code, lift in total.items()):
-        tie = max(lifts, key=lambda code, near=neighbour: lifts[code].get(near, float("-inf")))  # type: ignore[misc]
-        yield Candidate(neighbour, -negative, source, f"Often in the same order as {catalogue.label(tie)}")
+    strongest: dict[int, float] = {}
+    reasons: dict[int, str] = {}
+    for code in dict.fromkeys(codes):
+        reason = f"Often in the same order as {catalogue.label(code)}"
+        pairs = zip(ranking.neighbours[code].tolist(), ranking.neighbour_lift[code].tolist(), strict=True)
+        for neighbour, lift in pairs:
+            if neighbour not in total:
+                total[neighbour] = strongest[neighbour] = lift
+                reasons[neighbour] = reason
+            else:
+                total[neighbour] += lift
+                if lift > strongest[neighbour]:
+                    strongest[neighbour] = lift
+                    reasons[neighbour] = reason
+    total.pop(NO_PRODUCT, None)
+    for neighbour in sorted(total, key=total.__getitem__, reverse=True):
+        yield Candidate(neighbour, total[neighbour], source, reasons[neighbour])
 
 
 def same_category(catalogue: Catalogue, code: int) -> Iterator[Candidate]:

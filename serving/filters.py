@@ -25,18 +25,13 @@ class Eligible:
         self._never = {codes[product] for product in (*filters.exclude, *never) if product in codes}
         self._sellable = catalogue.sellable if filters.in_stock else None
         self._wanted = [(name, value) for name in FILTERED if (value := getattr(filters, name)) is not None]
+        #: One byte a product: whether the filters hold. Looking one up costs less than in an array.
+        self.passed = self._passing().tobytes() if self._wanted or self._sellable is None else self._sellable
 
     @property
     def never(self) -> set[int]:
         """Codes of products that may not be returned whatever the filters say; a set of the caller's own."""
         return set(self._never)
-
-    @cached_property
-    def passed(self) -> bytes:
-        """One byte a product: whether the filters hold. Looking one up costs less than in an array."""
-        if self._wanted or self._sellable is None:
-            return self._passing().tobytes()
-        return self._sellable
 
     def _passing(self) -> NDArray[np.bool_]:
         every = np.ones(len(self.catalogue.ids), dtype=bool)

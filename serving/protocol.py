@@ -17,6 +17,39 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MESSAGE_SECONDS = 15.0
 
 
+class _OneWrite:
+    """A transport that sends what is written in one turn of the loop at once.
+
+    The server writes an answer's head and body apart, and each write of its own costs the system as much as the rest
+    of a short answer.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send with whatever else is written in this turn."""
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+
+    def close(self) -> None:
+        """Send what waits, then close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting and not self._transport.is_closing():
+            self._transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+
+
 class PatientProtocol(HttpToolsProtocol):
     """Cuts a connection whose request, headers and body, is not complete in time; an idle one is bounded elsewhere."""
 
@@ -24,7 +57,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type]
         self._impatience = self.loop.call_later(MESSAGE_SECONDS, self._cut)
 
     def on_message_begin(self) -> None:

@@ -195,7 +195,7 @@ def _fill(
             why.append(f"the {deadline.seconds * 1000:g} ms a request may take were spent before the {strategy} list")
             continue
         for candidate in found:
-            code = candidate[0]
+            code = candidate.code
             if code in seen or not passed[code]:
                 continue
             if not chosen:
@@ -230,20 +230,11 @@ def _answer(
 ) -> Recommendations:
     fields = request.fields
     ids, names, categories, prices = catalogue.ids, catalogue.names, catalogue.categories, catalogue.prices
-    items = [
-        Item(
-            rank,
-            ids[code],
-            names[code],
-            score,
-            source,
-            reason,
-            categories[code],
-            prices[code],
-            catalogue.details(code, fields) if fields else UNSET,
-        )
-        for rank, (code, score, source, reason) in enumerate(chosen, start=1)
-    ]
+    items = []
+    for rank, found in enumerate(chosen, start=1):
+        code = found.code
+        known = (categories[code], prices[code], catalogue.details(code, fields) if fields else UNSET)
+        items.append(Item(rank, ids[code], names[code], found.score, found.source, found.reason, *known))
     return _complete(state, items, strategy, why, circumstances, request)
 
 

@@ -49,7 +49,7 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, frozen=True):
     dry_run: Annotated[bool, Meta(description="Answer, but count it nowhere.")] = False
 
 
-class Item(Struct, frozen=True):
+class Item(Struct, frozen=True, gc=False):
     """One recommended product."""
 
     rank: int

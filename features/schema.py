@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+
+#: No order, and no event, is older; what says so is a fault of the file.
+EARLIEST = datetime(1970, 1, 1)
 
 
 class Columns:

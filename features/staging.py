@@ -17,11 +17,10 @@ from features.casting import check_format, define_macros, given_sql, typed_sql
 from features.errors import ConfigError, DataError
 from features.expressions import AS_NUMBER, scalar_sql
 from features.mapping import Field, TableSource
-from features.schema import SQL, Column, Columns, Kind
+from features.schema import EARLIEST, SQL, Column, Columns, Kind
 from features.source_files import Found, SourceFile, open_raw, take_rejects, unreadable
 from features.sql import quote, text
 
-EARLIEST = datetime(1970, 1, 1)
 MOST_UNITS = 1_000_000_000
 UNREADABLE = "unreadable_line"
 DUPLICATE = "duplicate_line"

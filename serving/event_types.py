@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from features.staging import EARLIEST
+from features.schema import EARLIEST
 from serving.schemas import Name
 
 MOST_EVENTS = 1000

@@ -90,12 +90,15 @@ def read_state(directory: Path, *, version: str) -> State:
     about = _about(directory)
     customers = pq.read_table(directory / CUSTOMERS).combine_chunks()
     ranking = _ranking(directory / RANKING) if (directory / RANKING).is_dir() else None
+    rows = _positions(customers)
     ranked_rows = {} if ranking is None else _positions(ranking.customers)
+    if ranked_rows == rows:
+        ranked_rows = rows  # everybody has a list, as is usual: one dictionary of ids is enough
     return State(
         version=version,
         about=about,
         customers=customers,
-        rows=_positions(customers),
+        rows=rows,
         ranking=ranking,
         ranked_rows=ranked_rows,
         catalogue=None if ranking is None else make_catalogue(ranking.products, ranking.popular),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,9 @@ from features.home import Home
 from features.mapping import Field, TableSource
 from features.schema import CONTACTS, INTERACTIONS, Columns, Kind, TableContract
 from features.settings import Settings
-from features.sources.database import Pulled
+
+if TYPE_CHECKING:
+    from features.sources.database import Pulled
 
 NAME = "events"
 #: Kind of the rows that say whose a visit is; they are no event of the contract.
@@ -55,6 +57,9 @@ def pull(settings: Settings, scratch: Path, *, since: Mapping[str, str], say: Ca
 
     Raises DataError when there is no log or it cannot be read.
     """
+    # The server imports this module for the log's place, and has no use for what reaches every other database.
+    from features.sources.database import Pulled
+
     url = sa.make_url(database_url(settings))
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise DataError(

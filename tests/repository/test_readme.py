@@ -105,6 +105,7 @@ def test_every_figure_names_a_command_that_exists() -> None:
     section = README.split("## Figures")[1].split("\n## ")[0]
     rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     cells_of = [[cell.strip() for cell in row] for row in rows]
+    assert len(cells_of) > 2
     for row in cells_of[2:]:
         cells = dict(zip(cells_of[0], row, strict=True))
         assert all(cells[name] for name in ("data", "split", "metric", "command"))

@@ -7,10 +7,12 @@ One worker has nobody to share with.
 from __future__ import annotations
 
 import os
+import sys
 
 from features.settings import current_settings
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
-if current_settings().workers == 1:
+# Whoever imported the library before us has settled it already.
+if current_settings().workers == 1 and "prometheus_client.values" not in sys.modules:
     os.environ.pop(SHARED, None)

@@ -4,8 +4,9 @@
     .venv/bin/python -m benchmarks.survival soak --minutes 10   # a promotion or a rollback every 30 s under load
 
 `kill`: clients write events; the whole server is killed and started again. At the end every answered event must be in
-the log, and none twice. `soak`: clients ask without pause at about 70 % of what they could get; no request may fail, each
-promotion must arrive within 10 s, and the worker's memory may grow by no more than 2 % after the first two minutes.
+the log, and none twice. `soak`: clients ask without pause at about 70 % of what they could get; no request may fail,
+each promotion must arrive within 10 s, and the worker's memory may grow by no more than 2 % after the first two
+minutes.
 Both exit 1 when that does not hold, and write benchmarks/out/survival-*.json. The scores are made up.
 """
 

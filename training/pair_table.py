@@ -15,11 +15,12 @@ from training.candidates.history import ORDER_DECAYS, lines_of, own_history, typ
 from training.candidates.item_item import ItemItemCandidates
 from training.candidates.neighbours import Neighbours
 from training.candidates.next_order import NextOrder
-from training.candidates.pairs import rank_within
+from training.candidates.pairs import distinct, rank_within
 from training.candidates.popularity import Popularity, RecentPopularity, popularity
 from training.candidates.reorder import ReorderRates
+from training.candidates.rhythm import own_rhythm
 from training.candidates.transitions import Transitions
-from training.pair_features import customer_columns, own_columns, product_columns
+from training.pair_features import customer_columns, own_columns, product_columns, relative_columns
 from training.ranked_lists import SOURCES
 
 OWN, ALS, ITEM_ITEM, POPULAR, NEXT_ORDER, NEIGHBOURS = range(len(SOURCES))
@@ -100,6 +101,10 @@ class CandidateSources:
         self.popularity_: Popularity = popularity(history)
         self.recent_popularity_ = RecentPopularity().fit(history, gap_days=self.gap_days_)
         self.reorder_ = ReorderRates().fit(history)
+        self.reorder_of_kind_ = {
+            name: self.reorder_.pooled(classes)
+            for name, classes in (self.attributes.classes.items() if self.attributes else ())
+        }
         taste = decayed(history, TASTE_DECAY)
         self.taste_ = decayed(history, NEIGHBOUR_DECAY)
         taste.data = np.log1p(taste.data)
@@ -118,6 +123,9 @@ class CandidateSources:
         n_rows = len(customers)
         own_keys, own = own_history(history, customers, moment, gap_days=self.gap_days_)
         strength = own[f"decay_{ORDER_DECAYS[0]}"] + 0.5 * own[f"decay_{ORDER_DECAYS[1]}"]
+        lines = lines_of(history, customers)
+        rates = self.reorder_.at(own["last_back"], own_keys % n_products)
+        own |= own_rhythm(history, customers, moment, lines, own_keys, rates)
         own["rank"] = rank_within(own_keys // n_products, strength).astype(np.float32)
         near = self.item_item_.scored(self.recent_[customers])
         follows = self.transitions_.scored(self.last_[customers])
@@ -128,15 +136,15 @@ class CandidateSources:
             POPULAR: (np.arange(n_rows, dtype=np.int64)[:, None] * n_products + best).ravel(),
             ITEM_ITEM: near.best(config.item_item, n_products),
             ALS: self.als_.candidates(customers, config.als),
-            NEIGHBOURS: np.union1d(
-                alike.best(config.neighbours, n_products), alike_next.best(config.neighbours, n_products)
+            NEIGHBOURS: np.concatenate(
+                (alike.best(config.neighbours, n_products), alike_next.best(config.neighbours, n_products))
             ),
-            NEXT_ORDER: np.union1d(
-                follows.best(config.transitions, n_products), self._best_linear(linear, config.next_order)
+            NEXT_ORDER: np.concatenate(
+                (follows.best(config.transitions, n_products), self._best_linear(linear, config.next_order))
             ),
             OWN: own_keys[own["rank"] < config.own],
         }
-        keys = np.unique(np.concatenate(list(proposed.values())))
+        keys = distinct(np.concatenate(list(proposed.values())))
         # The last that proposed a pair names it; own history comes last.
         sources = np.full(len(keys), POPULAR, dtype=np.uint8)
         for code, part in proposed.items():
@@ -152,21 +160,19 @@ class CandidateSources:
         columns["linear"] = (
             np.where(known, linear[rows, place[products]], np.nan) if linear.size else np.full(len(keys), np.nan)
         )
-        columns["reorder_rate"] = np.where(
-            np.isnan(columns["own_last_back"]),
-            np.nan,
-            self.reorder_.at(np.nan_to_num(columns["own_last_back"]), products),
-        )
+        columns["reorder_rate"] = self.reorder_.of_last(columns["own_last_back"], products)
+        for name, rates_of_kind in self.reorder_of_kind_.items():
+            columns[f"{name}_reorder"] = rates_of_kind.of_last(columns["own_last_back"], products)
         columns["reorder_overall"] = self.reorder_.overall_[products]
-        columns["popular_period"], columns["popular_periods"] = self.recent_popularity_.at(moment, rows, products)
+        columns |= self.recent_popularity_.at(moment, rows, products)
         columns |= product_columns(history, self.popularity_, products)
-        lines = lines_of(history, customers)
         n_own = history.orders_per_customer[customers]
         if self.attributes is not None:
             for name, classes in self.attributes.classes.items():
                 own_decayed = columns[f"own_decay_{ORDER_DECAYS[0]}"]
                 columns |= habit_columns(lines, n_own, keys, classes, own_decayed, name)
         columns |= customer_columns(history, customers, moment, lines, rows)
+        columns |= relative_columns(columns, rows)
         return PairTable(
             keys=keys,
             values=np.column_stack(list(columns.values())).astype(np.float32, copy=False),

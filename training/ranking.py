@@ -14,8 +14,8 @@ from features.errors import DataError
 from training.metrics_ranking import Truth
 from training.pair_table import PairTable
 
-#: Pairs from which trees may grow larger.
-LARGE = 400_000
+#: Rounds whose held-out scores are averaged before the best is sought: of few customers a single score is chance.
+SMOOTH = 51
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,16 @@ class RankerConfig:
     """Settings of the ranker; the defaults adapt to the number of pairs and need no tuning."""
 
     objective: str = "lambdarank"  # or "binary"
-    num_leaves: int | None = None  # None: 15, and 31 where at least LARGE pairs train
+    num_leaves: int = 15
     learning_rate: float = 0.04
     max_rounds: int = 400
-    patience: int = 50
+    patience: int = 120
     feature_fraction: float = 0.4
     bagging_fraction: float = 0.7
     lambda_l2: float = 20.0
     truncation: int = 20  # LambdaRank looks at pairs that touch the first places
     negatives_kept: float = 0.3  # share of pairs not bought that train
+    most_negatives: int = 300_000  # that train, over all moments
     validation_share: float = 0.15  # customers held out to stop early
     threads: int = 2
     seed: int = 0
@@ -49,6 +50,24 @@ class RankingTask:
         """(pairs,) whether the pair came true."""
         wanted = self.truth.rows * self.table.n_products + self.truth.indices
         return np.isin(self.table.keys, wanted)
+
+
+_Part = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]
+
+
+def _thinned(parts: Sequence[_Part], most_negatives: int, rng: np.random.Generator) -> list[_Part]:
+    """The parts (values, bought, rows) with all that was bought, and of the rest no more than about so many."""
+    negatives = sum(int((~bought).sum()) for _, bought, _ in parts)
+    if negatives <= most_negatives:
+        return list(parts)
+    kept = [bought | (rng.random(len(bought)) < most_negatives / negatives) for _, bought, _ in parts]
+    return [(values[k], bought[k], rows[k]) for (values, bought, rows), k in zip(parts, kept, strict=True)]
+
+
+def best_round(scores: Sequence[float]) -> int:
+    """The round, from 1, around which held-out scores are highest on the mean of SMOOTH rounds, the first of equals."""
+    padded = np.pad(np.asarray(scores, dtype=np.float64), SMOOTH // 2, mode="edge")
+    return int(np.convolve(padded, np.full(SMOOTH, 1 / SMOOTH), mode="valid").round(9).argmax()) + 1
 
 
 class Ranker:
@@ -81,6 +100,7 @@ class Ranker:
                 "No customer ever bought a product that could have been foreseen, so there is nothing to rank by. "
                 "The recommender needs customers with at least 3 orders; load more history."
             )
+        train = _thinned(train, config.most_negatives, rng)
         dataset = self._dataset(train, names, None)
         sets = [self._dataset(held_out, names, dataset)] if any(part[1].any() for part in held_out) else []
         n_pairs = sum(len(part[1]) for part in train)
@@ -94,7 +114,7 @@ class Ranker:
                 else {}
             ),
             "learning_rate": config.learning_rate,
-            "num_leaves": config.num_leaves or (31 if n_pairs >= LARGE else 15),
+            "num_leaves": config.num_leaves,
             "min_data_in_leaf": int(np.clip(n_pairs // 2000, 10, 100)),
             "feature_fraction": config.feature_fraction,
             "bagging_fraction": config.bagging_fraction,
@@ -107,11 +127,12 @@ class Ranker:
             "force_row_wise": True,
             "verbose": -1,
         }
-        callbacks = [lgb.early_stopping(config.patience, verbose=False)] if sets else []
+        curve: dict[str, dict[str, list[float]]] = {}
+        callbacks = [lgb.early_stopping(config.patience, verbose=False), lgb.record_evaluation(curve)] if sets else []
         booster = lgb.train(params, dataset, config.max_rounds, valid_sets=sets, callbacks=callbacks)
         self.booster_: Any = booster
         self.names_ = tuple(names)
-        self.rounds_ = booster.best_iteration if sets else config.max_rounds
+        self.rounds_ = best_round(curve["valid_0"]["ndcg@10"]) if sets else config.max_rounds
         return self
 
     @staticmethod

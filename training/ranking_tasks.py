@@ -28,7 +28,7 @@ class TaskConfig:
     most_moments: int = 4
     lists_wanted: int = 15_000  # customers asked over all moments: a small shop asks each more often
     most_fits: int = 12  # of the sources, over all moments and folds
-    lines_read: int = 4_500_000  # lines of history that all fits together may read: a large shop asks less often
+    lines_read: int = 6_000_000  # lines of history that all fits together may read: a large shop asks less often
     max_folds: int = 4
     max_customers: int = 12_000  # of one moment, chosen by chance
     seed: int = 0

@@ -15,8 +15,8 @@ from training.candidates.pairs import Scored
 RECENT_SHARE, RECENT_DAYS = 0.08, (7.0, 60.0)
 #: The history is cut into at most so many periods, none shorter than a day.
 MAX_PERIODS = 120
-#: Periods before the moment that are counted: one, and the sum over several.
-SHORT, LONG = 1, 4
+#: Periods before the moment that are counted together.
+WINDOWS = {"popular_period": 1, "popular_periods": 4, "popular_season": 16}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class RecentPopularity:
             shape=(self.periods_, history.n_products),
         )
         orders = np.bincount(period, minlength=self.periods_).astype(np.float64)
-        self.windows_ = [self._window(counts, orders, width) for width in (SHORT, LONG)]
+        self.windows_ = {name: self._window(counts, orders, width) for name, width in WINDOWS.items()}
         return self
 
     def _window(self, counts: sparse.csr_matrix, orders: NDArray[np.float64], width: int) -> Scored:
@@ -107,10 +107,12 @@ class RecentPopularity:
 
     def at(
         self, moment: NDArray[np.float64], rows: NDArray[np.int64], products: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(pairs,) shares of orders over the last period, and over LONG of them, wholly before each row's moment."""
+    ) -> dict[str, NDArray[np.float32]]:
+        """By name of the window, (pairs,) share of the orders in the periods wholly before each row's moment."""
         ended = np.floor((moment - self.first_) / self.length_).astype(np.int64) - 1
         ended = np.minimum(ended, self.periods_ - 1)[rows]
         wanted = ended * self.n_products_ + products
-        short, long = (np.where(ended < 0, np.nan, window.at(wanted, missing=0.0)) for window in self.windows_)
-        return short.astype(np.float32), long.astype(np.float32)
+        return {
+            name: np.where(ended < 0, np.nan, window.at(wanted, missing=0.0)).astype(np.float32)
+            for name, window in self.windows_.items()
+        }

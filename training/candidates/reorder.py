@@ -36,7 +36,7 @@ class ReorderRates:
         lag = np.where(again, following - order_of_line, end - 1 - order_of_line)
         edges = np.concatenate(([0], LAGS))
         self.events_ = np.zeros((len(edges), n_products), dtype=np.float32)
-        chances = np.zeros((len(edges), n_products), dtype=np.float32)
+        chances = self.chances_ = np.zeros((len(edges), n_products), dtype=np.float32)
         of_lag = np.searchsorted(LAGS, lag)
         np.add.at(self.events_, (of_lag[again], product[again]), 1.0)
         for place, low in enumerate(edges):
@@ -55,3 +55,26 @@ class ReorderRates:
         place = np.searchsorted(LAGS, orders_back + 1)
         rates: NDArray[np.float32] = self.rates_[place, products].astype(np.float32)
         return rates
+
+    def of_last(self, orders_back: NDArray[np.floating], products: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(pairs,) the same, NaN where the customer never bought the product and `orders_back` is NaN."""
+        rates = self.at(np.nan_to_num(orders_back), products)
+        return np.where(np.isnan(orders_back), np.nan, rates).astype(np.float32)
+
+    def pooled(self, classes: NDArray[np.int32]) -> ReorderRates:
+        """Rates pooled over the products of each class (products,), for every product; the shop's without a class.
+
+        Most products are bought by few: what is bought again of their kind says more than their own rates.
+        """
+        n_classes = int(classes.max(initial=-1)) + 1
+        known = classes >= 0
+        pooled = ReorderRates()
+        pooled.rates_ = np.repeat(self.shop_[:, None], len(classes), axis=1)
+        for place, shop in enumerate(self.shop_):
+            events, chances = (
+                np.bincount(classes[known], weights=counts[place, known], minlength=n_classes)
+                for counts in (self.events_, self.chances_)
+            )
+            of_class = (events + PRIOR_CHANCES * shop) / (chances + PRIOR_CHANCES)
+            pooled.rates_[place, known] = of_class[classes[known]]
+        return pooled

@@ -64,13 +64,13 @@ def test_recent_popularity_counts_whole_periods_before_the_moment_alone() -> Non
     recent = RecentPopularity().fit(shop, gap_days=10.0)
     rows = np.zeros(3, dtype=np.int64)
     codes = np.arange(3)
-    short, long = recent.at(np.array([11.0]), rows, codes)
+    short, long, _ = recent.at(np.array([11.0]), rows, codes).values()
     assert short.tolist() == [0, 1, 0]
     assert long.tolist() == [0.5, 0.5, 0]
-    short, long = recent.at(np.array([3.0]), rows, codes)
+    short, long, _ = recent.at(np.array([3.0]), rows, codes).values()
     assert np.isnan(short).all()
     assert np.isnan(long).all()
-    short, _ = recent.at(np.array([400.0]), rows, codes)
+    short = recent.at(np.array([400.0]), rows, codes)["popular_period"]
     assert short.tolist() == [0, 0, 1]  # the latest there is
 
 
@@ -86,7 +86,21 @@ def test_reorder_rates_are_purchases_over_chances_by_orders_since_the_last() -> 
     assert first == pytest.approx(1e-3 / 3)
     assert second == pytest.approx((1 + 1e-3) / 2)
     assert rates.at(np.array([0.0]), a)[0] == pytest.approx(PRIOR_CHANCES * first / (1 + PRIOR_CHANCES))
+    assert np.isnan(rates.of_last(np.array([np.nan]), a)[0])
     assert rates.at(np.array([1.0]), a)[0] == pytest.approx((1 + PRIOR_CHANCES * second) / (1 + PRIOR_CHANCES))
+
+
+def test_reorder_rates_of_a_kind_pool_its_products() -> None:
+    shop = purchases({"ann": [(0, "a"), (1, "a"), (2, "b")], "bob": [(0, "c"), (1, "d"), (2, "c")]})
+    rates = ReorderRates().fit(shop)
+    kinds = rates.pooled(np.array([0, 0, 1, -1], dtype=np.int32))
+    back = np.zeros(4)
+    # One order after a purchase: a once bought in 2 chances, b has none; c not bought in 1.
+    shared = float(rates.shop_[0])
+    a, b, c, d = kinds.at(back, np.arange(4))
+    assert a == b == pytest.approx((1 + PRIOR_CHANCES * shared) / (2 + PRIOR_CHANCES))
+    assert c == pytest.approx(PRIOR_CHANCES * shared / (1 + PRIOR_CHANCES))
+    assert d == pytest.approx(shared)
 
 
 def test_transitions_are_chances_of_the_next_order_given_this() -> None:

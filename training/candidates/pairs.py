@@ -34,13 +34,15 @@ class Scored:
                 part = self.scores[start:end]
                 kept[start:end] &= part >= np.partition(part, len(part) - depth)[len(part) - depth]
         place = np.flatnonzero(kept)
-        return self.keys[place[rank_within(rows[place], self.scores[place]) < depth]]
+        found: NDArray[np.int64] = self.keys[place[rank_within(rows[place], self.scores[place]) < depth]]
+        return found
 
 
 def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     """The different ones of `keys`, sorted. Sorting beats the hashing of numpy.unique by far for millions of keys."""
     keys = np.sort(keys)
-    return keys[np.diff(keys, prepend=-1) != 0]
+    found: NDArray[np.int64] = keys[np.diff(keys, prepend=-1) != 0]
+    return found
 
 
 def _by_row(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.uint64]:

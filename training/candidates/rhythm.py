@@ -49,7 +49,7 @@ def own_rhythm(
     of = pair[1:][again]
 
     def among_gaps(wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(of, weights=wanted, minlength=len(keys))
+        return np.bincount(of, weights=wanted, minlength=len(keys)).astype(np.float64)
 
     gap = (back[:-1] - back[1:])[again]
     present = back[last] + 1
@@ -97,6 +97,6 @@ def _after_orders_like_the_last(
     before = np.concatenate(([0.0], likeness[:-1]))
     before[np.diff(row_of, prepend=-1) != 0] = 0.0
     total = np.bincount(row_of, weights=before, minlength=n_rows)
-    found: NDArray[np.float64] = np.bincount(place, weights=before[of], minlength=len(keys))
-    found /= np.maximum(total, 1e-12)[keys // history.n_products]
-    return found
+    found = np.bincount(place, weights=before[of], minlength=len(keys)).astype(np.float64)
+    share: NDArray[np.float64] = found / np.maximum(total, 1e-12)[keys // history.n_products]
+    return share

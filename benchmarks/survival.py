@@ -105,7 +105,9 @@ def kill(folder: Path, times: int) -> dict[str, Any]:
                 for writer in writers:
                     writer.start()
             time.sleep(0.3 + (number % 7) * 0.1)
-            os.killpg(process.pid, signal.SIGKILL)
+            family = psutil.Process(process.pid).children(recursive=True)
+            for member in (process.pid, *(child.pid for child in family)):
+                os.kill(member, signal.SIGKILL)
         print(f"killed {number + 1} of {times}", file=sys.stderr)
     for writer in writers:
         writer.stopping.set()

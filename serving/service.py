@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from features.settings import current_settings
 from serving import counting, protocol
 from serving.app import build_app
+from serving.parent import end_with_parent
 from serving.reload import watch
 from serving.runtime import open_runtime
 
@@ -65,6 +66,7 @@ class Regulars:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
+        end_with_parent()
         runtime.start()
         watch(runtime.refresh, every=RELOAD_SECONDS, stop=self.stop)
 

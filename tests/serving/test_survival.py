@@ -17,7 +17,7 @@ from features.home import Home
 from serving.client import Client
 from serving.event_types import Event
 from serving.schemas import RecommendationRequest
-from serving.server import free_port, running
+from serving.server import free_port, is_free, running
 
 HOST = "127.0.0.1"
 
@@ -63,6 +63,15 @@ def wait_until(met, *, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+def test_a_worker_does_not_outlive_a_server_killed_alone(scored_home: Home, tmp_path: Path) -> None:
+    port = free_port(HOST, 24150)
+    with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "serve.log") as process:
+        (worker,) = workers(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: is_free(HOST, port))
+
+
 def test_killed_workers_and_servers_lose_no_answered_event_and_keep_none_twice(
     scored_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,7 +90,9 @@ def test_killed_workers_and_servers_lose_no_answered_event_and_keep_none_twice(
         wait_until(lambda: len(workers(process.pid)) == 2)
         asked = RecommendationRequest(customer_id="bob", k=1)
         wait_until(lambda: Client(HOST, port).recommend(asked).strategy == "session")
-        os.killpg(process.pid, signal.SIGKILL)
+        family = [process.pid, *(worker.pid for worker in workers(process.pid))]
+        for member in family:
+            os.kill(member, signal.SIGKILL)
     assert set(kept(scored_home)) >= {event_id for writer in writers for event_id in list(writer.answered)}
     with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "again.log"):
         before = [len(writer.answered) for writer in writers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -95,9 +95,9 @@ class Metrics:
 
     def text(self) -> bytes:
         """The metrics of all workers as Prometheus reads them."""
-        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-        if folder is None:
+        if not values.ValueClass._multiprocess:
             return generate_latest(self.registry)
+        folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]
         return generate_latest(everybody)

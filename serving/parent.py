@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 
@@ -16,6 +17,15 @@ def end_with_parent() -> bool:
         return False
     parent = os.getppid()
     done = bool(ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0) == 0)
-    if done and os.getppid() != parent:  # it ended before we asked
+    # It may have ended before we asked, or before we were so far as to know who it was.
+    if done and (os.getppid() != parent or not _is_server(parent)):
         os.kill(os.getpid(), signal.SIGTERM)
     return done
+
+
+def _is_server(process: int) -> bool:
+    """Whether a process is BentoML's, which starts workers; whoever takes in orphans is not."""
+    try:
+        return b"bentoml" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:  # it is gone, or /proc is not there to say
+        return not Path("/proc/self").exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import prometheus_client  # noqa: F401  before Feast, which would have it count in files that processes share
 import pytest
 
 import features  # noqa: F401  first: it settles thread pools, which numpy reads when it loads

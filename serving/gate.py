@@ -6,7 +6,7 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,8 +31,13 @@ _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_EVERYWHERE = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-_PAGES = [*_EVERYWHERE, (b"content-security-policy", _PAGE_POLICY), (b"x-frame-options", b"DENY")]
+_EVERYWHERE = [(b"x-content-type-options", b"nosniff")]
+_PAGES = [
+    *_EVERYWHERE,
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", _PAGE_POLICY),
+    (b"x-frame-options", b"DENY"),
+]
 _PRIVATE = [*_EVERYWHERE, (b"cache-control", b"private, no-store")]
 _KEPT = [*_EVERYWHERE, (b"cache-control", b"private, no-cache")]  # kept by a client that asks each time (ETag)
 
@@ -85,12 +90,12 @@ class Gate:
         scope.update(path_template=template, path_params=parameters, asked=asked, runtime=self.runtime)
         status = 0
 
-        async def watched(message: Message) -> None:
+        def watched(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *extra]
-            await send(message)
+            return send(message)
 
         try:
             refusal = self.refusal(scope, route, asked)

@@ -108,6 +108,10 @@ class Live:
             who = self._of(self.sessions, session) if customer is None else self._of(self.customers, customer)
             who.note(row["kind"], row["product_id"], row["occurred_at"])
 
+    def knows(self, customer_id: str | None, session_id: str | None) -> bool:
+        """Whether anything is known of the customer or the visit."""
+        return customer_id in self.customers or session_id in self.sessions or session_id in self.owners
+
     def interest(
         self,
         customer_id: str | None,

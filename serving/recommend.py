@@ -6,8 +6,9 @@ list has exactly k products whenever k eligible ones exist, and `fallback` says 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 from msgspec import UNSET, Struct
 
@@ -83,10 +84,8 @@ def recommend(state: State, request: RecommendationRequest, circumstances: Circu
         sources = [*own, *sources] if circumstances.own_list_first else [*sources, *own]
     kept_back = _kept_back(interest.bought, circumstances.rebuy_after)
     eligible = Eligible(catalogue, request.filters, never=[*cart, *session, *kept_back])
-    segment = _segment(state, request)
-    chosen, strategy = _fill(
-        catalogue, sources, segment, eligible, k=request.k, deadline=circumstances.deadline, why=why
-    )
+    fillers = _fillers(state, catalogue, request.customer_id, eligible)
+    chosen, strategy = _fill(sources, fillers, eligible, k=request.k, deadline=circumstances.deadline, why=why)
     if sources and strategy != sources[0][0] and not circumstances.deadline.passed():
         why.append(f"nothing eligible came from the {sources[0][0]} list")
     return _answer(state, catalogue, chosen, strategy, why, circumstances, request)
@@ -124,7 +123,14 @@ def _around(
     request: RecommendationRequest,
 ) -> Recommendations:
     eligible = Eligible(catalogue, Filters(), never=[product_id])
-    chosen, strategy = _fill(catalogue, [source], None, eligible, k=request.k, deadline=circumstances.deadline, why=why)
+    chosen, strategy = _fill(
+        [source],
+        _fillers(state, catalogue, None, eligible),
+        eligible,
+        k=request.k,
+        deadline=circumstances.deadline,
+        why=why,
+    )
     if not why and strategy != source[0]:
         why.append(f"product '{product_id}' has none")
     return _answer(state, catalogue, chosen, strategy, why, circumstances, request)
@@ -139,15 +145,6 @@ def _own(state: State, request: RecommendationRequest, why: list[str], bought: M
         return [(PERSONAL, candidates.personal(state.ranking, row, bought=bought))]
     why.append(f"customer '{customer}' {'has no list yet' if customer in state.rows else 'is not known'}")
     return [(PERSONAL, candidates.bought_again(bought))] if bought else []
-
-
-def _segment(state: State, request: RecommendationRequest) -> Source | None:
-    """What customers of the same stage buy; None for a customer not scored, or of a segment too small."""
-    row = None if request.customer_id is None else state.rows.get(request.customer_id)
-    if row is None or state.columns is None:
-        return None
-    favourites = state.segments.get(state.columns.stage(row))
-    return None if favourites is None else (SEGMENT, candidates.segment(favourites))
 
 
 def _by_code(catalogue: Catalogue, bought: Mapping[str, Bought]) -> dict[int, Bought]:
@@ -169,9 +166,8 @@ def _known(catalogue: Catalogue, products: Sequence[str], where: str, why: list[
 
 
 def _fill(
-    catalogue: Catalogue,
     sources: Sequence[Source],
-    segment: Source | None,
+    fillers: Iterable[Source],
     eligible: Eligible,
     *,
     k: int,
@@ -185,12 +181,7 @@ def _fill(
     chosen: list[Candidate] = []
     seen, passed = eligible.never, eligible.passed
     led = sources[0][0] if sources else POPULAR
-    fillers: list[Source] = [
-        *([] if segment is None else [segment]),
-        (POPULAR, candidates.popular(catalogue)),
-        (POPULAR, candidates.remaining(catalogue, eligible)),
-    ]
-    for strategy, found in [*sources, *fillers]:
+    for strategy, found in chain(sources, fillers):
         if strategy != POPULAR and deadline.passed():
             why.append(f"the {deadline.seconds * 1000:g} ms a request may take were spent before the {strategy} list")
             continue
@@ -205,6 +196,17 @@ def _fill(
             if len(chosen) == k:
                 return chosen, led
     return chosen, led
+
+
+def _fillers(state: State, catalogue: Catalogue, customer_id: str | None, eligible: Eligible) -> Iterator[Source]:
+    """What completes a list: what customers of the same stage buy, what everybody buys, then everything eligible."""
+    row = None if customer_id is None else state.rows.get(customer_id)
+    if row is not None and state.columns is not None:
+        favourites = state.segments.get(state.columns.stage(row))
+        if favourites is not None:  # a segment too small has none
+            yield SEGMENT, candidates.segment(favourites)
+    yield POPULAR, candidates.popular(catalogue)
+    yield POPULAR, candidates.remaining(catalogue, eligible)
 
 
 def _without_ranking(state: State, request: RecommendationRequest, circumstances: Circumstances) -> Recommendations:

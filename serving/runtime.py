@@ -17,7 +17,7 @@ from serving.event_log import EventLog
 from serving.experiments import Experiments, assign, read_experiments
 from serving.group_commit import GroupCommit
 from serving.keys import KeyRing, Keys, now_utc, read_copy
-from serving.live import Live
+from serving.live import NO_INTEREST, Live
 from serving.live_feed import LiveFeed
 from serving.metrics import Metrics
 from serving.outcomes import Contacts, OutcomeLog
@@ -121,26 +121,31 @@ class Runtime:
 
         One answer is made from one state, whatever is loaded meanwhile.
         """
-        moment = now_utc()
         settings, holder = self.settings, self.holder
-        assigned = assign(self.experiments, unit=customer_id or session_id, placement=placement)
         state, hours, own_list_first = holder.state, settings.rebuy_hours, False
+        assigned = None
+        if self.experiments:
+            assigned = assign(self.experiments, unit=customer_id or session_id, placement=placement)
         if assigned is not None:
             chosen = assigned.parameters
             own_list_first = chosen.own_list_first
             hours = hours if chosen.rebuy_hours is None else chosen.rebuy_hours
             state = state if chosen.scores is None else holder.variants.get(chosen.scores, state)
-        interest = self.live.interest(
-            customer_id,
-            session_id,
-            now=moment,
-            session_minutes=settings.session_minutes,
-            bought_since=state.scored_at,
-        )
+        interest, rebuy_after = NO_INTEREST, None
+        if self.live.knows(customer_id, session_id):
+            moment = now_utc()
+            interest = self.live.interest(
+                customer_id,
+                session_id,
+                now=moment,
+                session_minutes=settings.session_minutes,
+                bought_since=state.scored_at,
+            )
+            rebuy_after = moment - timedelta(hours=hours)
         return state, Circumstances(
             request_id=new_id(),
             interest=interest,
-            rebuy_after=moment - timedelta(hours=hours),
+            rebuy_after=rebuy_after,
             own_list_first=own_list_first,
             experiment=None if assigned is None else assigned.experiment,
             variant=None if assigned is None else assigned.variant,

@@ -114,9 +114,11 @@ def _described(context: Context, backtest: BackTest, ours: list[Metric]) -> dict
     lines = context.lake.tables(connect(context.settings))[ORDER_LINES.name]
     known = lines.filter((lines[C.ORDERED_AT] < setting.moments.test) & (lines[C.QUANTITY] > 0))
     orders = int(known.select(C.CUSTOMER_ID, C.ORDER_ID).distinct().count().execute())
+    products = int(known[C.PRODUCT_ID].nunique().execute())
     rate = {"mean_spend": float(backtest.actual.mean())} if setting.question.is_amount else {}
     return {
         "customers": len(backtest.test),
+        "products": products,
         "orders": orders,
         "hash": context.lake.version,
         "as_of": f"{setting.moments.test:%Y-%m-%d}",

@@ -138,6 +138,7 @@ def test_an_evaluation_has_every_peer_and_says_what_it_measured(shop: Context, t
     assert wanted <= set(found.results["regulars"])
     assert wanted <= set(found.results["rfm_logistic"])
     assert "brier" not in found.results["recency_rank"]
+    assert {"customers", "products", "orders", "hash"} <= set(found.data)
     assert found.data["horizon_days"] == 21
     assert found.data["hash"] == shop.lake.version
     assert found.results["regulars"]["auc"] == value_of(trained["churn"].metrics, "auc")

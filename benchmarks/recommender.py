@@ -1,4 +1,4 @@
-"""Our recommender beside published methods on shops of different shapes: `python benchmarks/recommender.py`.
+"""Our recommender beside published methods on shops of different shapes: `python -m benchmarks.recommender`.
 
 Protocol: each asked customer's last order is hidden (customers with at least 4); everybody else's whole history is
 seen. Peers are tuned, by recall@10 + ndcg@10, on the order before that one, with the last hidden altogether; ours runs

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -71,3 +73,21 @@ def features_at(shop: Mapping[str, pa.Table], as_of: str) -> pd.DataFrame:
     """All features, by customer_id."""
     snapshot = snapshot_of(shop, as_of)
     return entity_features(snapshot, CUSTOMER, features_of(snapshot)).to_pandas().set_index("customer_id").sort_index()
+
+
+def write_random_shop(folder: Path, *, seed: int, customers: int, most_orders: int) -> Path:
+    """The mapping of a file of orders of one line each, at any hour of the first ninety days of 2024."""
+    rng = np.random.default_rng(seed)
+    rows = ["order,customer,product,at,paid"]
+    for customer in range(customers):
+        for order in range(int(rng.integers(1, most_orders + 1))):
+            at = datetime(2024, 1, 1) + timedelta(hours=int(rng.integers(0, 24 * 90)))
+            row = f"{order},c{customer:02},p{rng.integers(0, 9)},{at:%Y-%m-%d %H:%M}"
+            rows.append(f"{row},{rng.integers(1, 900) / 100}")
+    (folder / "orders.csv").write_text("\n".join(rows))
+    mapping = folder / "shop.toml"
+    mapping.write_text(
+        '[order_lines]\npath = "orders.csv"\norder_id = "order"\ncustomer_id = "customer"\nproduct_id = "product"\n'
+        'ordered_at = "at"\namount = "paid"\n'
+    )
+    return mapping

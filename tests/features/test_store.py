@@ -20,6 +20,7 @@ from features.settings import Settings
 from features.snapshot import take_snapshot
 from features.store.feast_store import open_store, point_in_time, register, view_name
 from features.store.snapshots import build_snapshots, snapshots_of
+from tests.features.small_shop import write_random_shop
 
 MOMENTS = [datetime(2024, 3, 1) + timedelta(weeks=week) for week in range(3)]
 NOW = datetime(2024, 5, 1)
@@ -29,21 +30,9 @@ NOW = datetime(2024, 5, 1)
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A shop of forty customers whose last order lies up to ninety days back."""
     root = tmp_path_factory.mktemp("store")
-    rng = np.random.default_rng(7)
-    rows = ["order,customer,product,at,paid"]
-    for customer in range(40):
-        for order in range(int(rng.integers(1, 9))):
-            at = datetime(2024, 1, 1) + timedelta(hours=int(rng.integers(0, 24 * 90)))
-            rows.append(
-                f"{order},c{customer:02},p{rng.integers(0, 9)},{at:%Y-%m-%d %H:%M},{rng.integers(1, 900) / 100}"
-            )
-    (root / "orders.csv").write_text("\n".join(rows))
-    (root / "shop.toml").write_text(
-        '[order_lines]\npath = "orders.csv"\norder_id = "order"\ncustomer_id = "customer"\nproduct_id = "product"\n'
-        'ordered_at = "at"\namount = "paid"\n'
-    )
+    mapping = write_random_shop(root, seed=7, customers=40, most_orders=8)
     settings = Settings(home=root / "home", threads=2)
-    ingest("files", settings, mapping=root / "shop.toml", now=NOW)
+    ingest("files", settings, mapping=mapping, now=NOW)
     home, lake = Home(settings.home), read_lake(Home(settings.home))
     snapshots, made = build_snapshots(settings, lake, MOMENTS)
     assert made == len(MOMENTS)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,6 +11,7 @@ from features.home import Home
 from features.ingest import ingest
 from features.lake import read_lake
 from features.settings import Settings
+from tests.features.small_shop import write_random_shop
 from training.dataset import examples, feature_columns, features_as_of, horizon_of
 from training.profiles import last_moment, profiles
 from training.protocols import Context
@@ -23,21 +23,9 @@ MOMENTS = [datetime(2024, 3, 1), datetime(2024, 2, 23)]
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     root: Path = tmp_path_factory.mktemp("dataset")
-    rng = np.random.default_rng(11)
-    rows = ["order,customer,product,at,paid"]
-    for customer in range(30):
-        for order in range(int(rng.integers(1, 12))):
-            at = datetime(2024, 1, 1) + timedelta(hours=int(rng.integers(0, 24 * 90)))
-            rows.append(
-                f"{order},c{customer:02},p{rng.integers(0, 9)},{at:%Y-%m-%d %H:%M},{rng.integers(1, 900) / 100}"
-            )
-    (root / "orders.csv").write_text("\n".join(rows))
-    (root / "shop.toml").write_text(
-        '[order_lines]\npath = "orders.csv"\norder_id = "order"\ncustomer_id = "customer"\nproduct_id = "product"\n'
-        'ordered_at = "at"\namount = "paid"\n'
-    )
+    mapping = write_random_shop(root, seed=11, customers=30, most_orders=11)
     settings = Settings(home=root / "home", threads=2, horizon_days=HORIZON)
-    ingest("files", settings, mapping=root / "shop.toml", now=datetime(2024, 5, 1))
+    ingest("files", settings, mapping=mapping, now=datetime(2024, 5, 1))
     home = Home(settings.home)
     return Context(settings=settings, home=home, lake=read_lake(home))
 

@@ -49,7 +49,11 @@ Rows = list[dict[str, Any]]
 
 def database_url(settings: Settings) -> str:
     """Where the server writes: the database that the settings name, else an SQLite file in the data home."""
-    return settings.database_url or f"sqlite:///{(Home(settings.home).live / 'live.db').resolve()}"
+    named = settings.database_url
+    if named is None:
+        return f"sqlite:///{(Home(settings.home).live / 'live.db').resolve()}"
+    # SQLAlchemy would take an older driver than the one that comes with our extra.
+    return named.replace("postgresql://", "postgresql+psycopg://", 1) if named.startswith("postgresql://") else named
 
 
 def pull(settings: Settings, scratch: Path, *, since: Mapping[str, str], say: Callable[[str], None]) -> Pulled:

@@ -38,7 +38,7 @@ from features.settings import load_settings
 from serving.database import open_database
 from serving.event_log import EventLog, rows_of
 from serving.event_types import Event
-from serving.server import command, environment, free_port, stop
+from serving.server import answers, command, environment, free_port, stop
 
 OUT = Path(__file__).parent / "out"
 HOST = "127.0.0.1"
@@ -232,24 +232,13 @@ def _started(arguments: list[str], port: int, *, env: dict[str, str], folder: Pa
         )
     try:
         until = time.monotonic() + 120
-        while not _answers(port):
+        while not answers(HOST, port):
             if process.poll() is not None or time.monotonic() > until:
                 raise SystemExit(f"{name} did not start:\n{(folder / f'{name}.log').read_text()[-3000:]}")
             time.sleep(0.02)
         yield port
     finally:
         stop(process)
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 @contextmanager

@@ -48,9 +48,9 @@ def late_rows(con: duckdb.DuckDBPyConnection, base: Lake | None, merged: Mapping
     ]
 
 
-def unchanged_until(lake: Lake, before: str) -> datetime | None:
-    """The moment up to which features of this version are those of version `before`; None where that is not known."""
+def unchanged_until(lake: Lake) -> tuple[str, datetime] | None:
+    """The version grown from, and the moment up to which its features are this one's; None where that is not known."""
     grown: Mapping[str, Any] | None = lake.manifest.get("grown")
-    if grown is None or grown["from"] != before or grown["since"] is None:
+    if grown is None or grown["since"] is None:
         return None
-    return datetime.fromisoformat(grown["since"])
+    return grown["from"], datetime.fromisoformat(grown["since"])

@@ -143,6 +143,13 @@ def remove_directory(path: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def forget_old(versions: Path, *, current: str, keep: int) -> None:
+    """Remove all folders in `versions` but `current` and the newest others, `keep` together: somebody may read one."""
+    others = [path for path in versions.iterdir() if path.is_dir() and path.name != current]
+    for path in sorted(others, key=lambda path: -path.stat().st_mtime)[keep - 1 :]:
+        remove_directory(path)
+
+
 def sweep(directory: Path) -> int:
     """How many leftovers of killed writers were removed below `directory`. Call it holding the writer's lock."""
     leftovers = list(directory.rglob(f"{ASIDE}*")) if directory.exists() else []

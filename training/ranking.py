@@ -156,11 +156,6 @@ class Ranker:
         scores: NDArray[np.float64] = self.booster_.predict(table.values, num_iteration=self.rounds_)
         return scores
 
-    def importance(self) -> dict[str, float]:
-        """Total gain of each feature."""
-        gains = self.booster_.feature_importance("gain", iteration=self.rounds_)
-        return dict(zip(self.names_, gains.tolist(), strict=True))
-
     def save(self, path: Path) -> None:
         """Write LightGBM text, cut at the round that was best."""
         self.booster_.save_model(str(path), num_iteration=self.rounds_)

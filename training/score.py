@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.errors import DataError
-from features.home import new_directory, remove_directory, sweep, write_text
+from features.home import forget_old, new_directory, remove_directory, sweep, write_text
 from features.own import own_code
 from features.terminal import step
 from training.bundle import read_manifest, seal
@@ -74,7 +74,7 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
             with new_directory(target) as directory:
                 _fill(directory, context, parts, found, bundles, as_of=as_of, at=at)
         write_text(context.home.scores / CURRENT, version)
-        _forget_old(context.home.scores / "versions", current=version)
+        forget_old(context.home.scores / "versions", current=version, keep=KEPT)
         about = read_manifest(target, kind=KIND, verify=False)
     return ScoreReport(
         version=version,
@@ -177,10 +177,3 @@ def _is_whole(directory: Path) -> bool:
     except DataError:
         return False
     return True
-
-
-def _forget_old(versions: Path, *, current: str) -> None:
-    """Keep the newest scorings, so that a server still reading the one before is not cut off."""
-    others = sorted((path for path in versions.iterdir() if path.name != current), key=lambda p: -p.stat().st_mtime)
-    for path in others[KEPT - 1 :]:
-        remove_directory(path)

@@ -22,7 +22,7 @@ from features.build import entity_features, features_of, row_of
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
 from features.engine import connect
 from features.growth import unchanged_until
-from features.home import ASIDE, Home, remove_directory, sweep, write_text
+from features.home import ASIDE, Home, forget_old, sweep, write_text
 from features.lake import Lake
 from features.own import own_code, own_features
 from features.settings import Settings
@@ -117,19 +117,19 @@ def build_snapshots(
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
         pq.write_table(row_of(table, entity, moment).to_pyarrow(), aside, compression="zstd")
         aside.replace(target)
-    _forget_old(home, snapshots)
+    forget_old(home.features, current=snapshots.path.name, keep=KEPT)
     return snapshots, made
 
 
 def _kept(settings: Settings, lake: Lake, snapshots: Snapshots, moment: datetime, entity: Entity) -> Path | None:
     """The snapshot of the lake version before, where it holds what this one would: see features.growth."""
-    grown = lake.manifest.get("grown")
+    grown = unchanged_until(lake)
     if grown is None:
         return None
-    before = _folder(settings, grown["from"])
-    until = unchanged_until(lake, grown["from"])
+    version_before, until = grown
+    before = _folder(settings, version_before)
     file = before.file(moment, entity)
-    if until is None or moment > until or not file.is_file():
+    if moment > until or not file.is_file():
         return None
     # A column given for the first time adds features to every moment.
     return file if before.catalogue(entity) == snapshots.catalogue(entity) else None
@@ -180,9 +180,3 @@ def _attribute(name: str) -> dict[str, Any]:
         "needs": [],
         "owner": "shop",
     }
-
-
-def _forget_old(home: Home, current: Snapshots) -> None:
-    others = [path for path in home.features.iterdir() if path.is_dir() and path != current.path]
-    for path in sorted(others, key=lambda path: -path.stat().st_mtime)[KEPT - 1 :]:
-        remove_directory(path)

@@ -1,0 +1,68 @@
+"""The columns that pandas and Polars compute beside ours."""
+
+from __future__ import annotations
+
+WINDOWS = (7, 14, 30, 60, 90, 180, 365)
+PRODUCT_WINDOWS = (7, 30, 90, 365)
+TRENDS = (("orders", 7), ("orders", 30), ("orders", 90), ("spend", 30), ("spend", 90))
+
+CUSTOMER = (
+    "orders_life",
+    *(f"orders_{days}d" for days in WINDOWS),
+    "spend_life",
+    *(f"spend_{days}d" for days in WINDOWS),
+    "days_since_last_order",
+    "days_since_first_order",
+    "lines_per_order_life",
+    "lines_per_order_90d",
+    "spend_per_order_life",
+    "spend_per_order_90d",
+    "weekend_share_180d",
+    "evening_share_180d",
+    "morning_share_180d",
+    "stores_180d",
+    "returned_share_life",
+    "discount_share_180d",
+    "coupon_order_share_180d",
+    "visits_life",
+    "visits_decayed_14d",
+    "visits_decayed_45d",
+    "weeks_active_12w",
+    "visits_slope_12w",
+    "gap_mean_days",
+    "gap_median_days",
+    "gap_spread_days",
+    "gap_longest_days",
+    "gap_last_days",
+    "gap_recent_days",
+    "silence_to_gap_mean",
+    "silence_to_gap_recent",
+    "silence_to_gap_longest",
+    "silence_deviations",
+    "days_to_expected_order",
+    *(f"{what}_trend_{days}d" for what, days in TRENDS),
+    "products_life",
+    "products_90d",
+    "new_products_30d",
+    "repeated_product_share_life",
+    "categories_life",
+    "categories_90d",
+    "categories_lost_90d",
+    "brands_180d",
+    "category_entropy_life",
+)
+PRODUCT = (
+    *(f"lines_{days}d" for days in PRODUCT_WINDOWS),
+    "lines_life",
+    "buyers_life",
+    "buyers_90d",
+    "repeat_rate_life",
+    "reorder_gap_days",
+    "days_since_first_sold",
+    "days_since_last_sold",
+    "returned_share_life",
+    "price_90d",
+    "discounted_share_90d",
+    "lines_trend_30d",
+    "category_share_90d",
+)

@@ -1,9 +1,10 @@
-"""The commands under `regulars features`: list, show, build, profile, check."""
+"""The commands under `regulars features`: list, show, build, labels, profile, check."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -158,6 +159,58 @@ def check(as_of: AsOf = None, of: Of = EntityName.CUSTOMER, as_json: AsJson = Fa
             f"These features see rows at or after their moment: {named}. Compute them from the relations of the "
             "snapshot, which end before it."
         )
+
+
+@app.command(epilog="Example:  regulars features labels --as-of 2017-10-01")
+def labels(
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=FORMATS, help="The moment (UTC); the test cut-off when not given."),
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, help="Days to look ahead; from the shop's gaps when not given.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the labels into this folder, as Parquet.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What customers did after a moment: each label, its rule, of whom it is asked, and how often it is true."""
+    from features.engine import connect
+    from features.home import new_file
+    from features.horizon import shop_rhythm
+    from features.label_rates import label_report, label_tables
+    from features.lake import read_lake
+
+    settings = current_settings()
+    if horizon is not None:
+        settings = settings.model_copy(update={"horizon_days": horizon})
+    lake = read_lake(Home(settings.home))
+    backend = connect(settings)
+    chosen, cutoffs = shop_rhythm(lake, backend, settings)
+    moment = as_of or cutoffs.test
+    with step(f"Labels as of {moment:%Y-%m-%d}, {chosen.days} days ahead"):
+        report = label_report(lake, backend, moment, chosen)
+    if write is not None:
+        for name, table in label_tables(lake, backend, moment, chosen)[0].items():
+            with new_file(write / f"{name}.parquet") as aside:
+                table.order_by([key for key in table.columns if key.endswith("_id") or key == "category"]).to_parquet(
+                    str(aside)
+                )
+    if as_json:
+        print_json(report.as_json())
+        return
+    rows = [
+        (rate.label, rate.rule, rate.asked_of, rate.rows, "" if rate.base_rate is None else f"{rate.base_rate:.2%}")
+        for rate in report.labels
+    ]
+    title = f"Labels as of {moment:%Y-%m-%d}, horizon {chosen.days} days"
+    print_table(title, ("label", "true when", "asked of", "rows", "base rate"), rows)
+    out.print(f"Horizon: {chosen.rule}.")
+    if report.spend_mean is not None:
+        out.print(f"Spend within it: {report.spend_mean:,.2f} a customer, on average.")
+    for note in report.notes:
+        out.print(note)
+    if write is not None:
+        out.print(f"The labels lie in {write}.")
 
 
 @app.command(epilog="Example:  regulars features docs > features.md")

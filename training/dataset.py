@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pandas as pd
 
 from features.engine import connect
-from features.errors import DataError
 from features.horizon import shop_rhythm
-from features.labels import ACTIVE, LABELS, customer_labels
+from features.labels import ACTIVE, LABELS, customer_labels, until_known
 from features.schema import C
-from features.snapshot import naive_utc
 from features.store.feast_store import open_store, point_in_time, register
 from features.store.snapshots import LOCK, WAIT_SECONDS, build_snapshots
 from training.protocols import Context
@@ -44,13 +42,8 @@ def examples(context: Context, moments: Sequence[datetime], horizon_days: int) -
     Labels: stopped, bought (whether there was no purchase, or any, in [as_of, as_of + horizon)) and spend in it. Sorted
     by as_of and customer_id. Raises DataError for a moment whose horizon has not passed yet.
     """
-    last = datetime.fromisoformat(context.lake.manifest["last_order_at"])
     for moment in moments:
-        if naive_utc(moment) + timedelta(days=horizon_days) > last:
-            raise DataError(
-                f"What customers did in the {horizon_days} days after {moment:%Y-%m-%d} is not known yet: the last "
-                f"order is of {last:%Y-%m-%d}. Choose an earlier moment."
-            )
+        until_known(context.lake, moment, horizon_days)
     asked = pd.concat([_known(context, moment, horizon_days) for moment in sorted(moments)], ignore_index=True)
     return _with_features(context, asked, moments)
 

@@ -2,67 +2,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import hypothesis.strategies as st
-from hypothesis import HealthCheck, given, settings
-
-from features.build import features_of
 from features.customers import CUSTOMER_FEATURES
-from features.definitions import ENTITIES, Feature
+from features.definitions import Feature
 from features.schema import C
-from features.snapshot import Relation, Snapshot
+from features.snapshot import Relation
 from features.time_safety import moved_features, other_futures
 from tests.features.small_shop import arrow, features_at, line, tables_of
 
 AS_OF = datetime(2024, 6, 1)
-START = AS_OF - timedelta(days=400)
-
-moments = st.integers(0, 500 * 24 * 4).map(lambda quarter_hours: START + timedelta(minutes=15 * quarter_hours))
-lines = st.builds(
-    lambda customer, order, at, product, quantity, amount, coupon: line(
-        customer,
-        order,
-        at.isoformat(),
-        product,
-        quantity=quantity,
-        amount=amount,
-        discount=1,
-        coupon=coupon,
-        store_id=order,
-    ),
-    st.sampled_from(["ann", "bob", "cat"]),
-    st.sampled_from(list("12345678")),
-    moments | st.just(AS_OF) | st.just(AS_OF - timedelta(microseconds=1)),
-    st.sampled_from(["bread", "milk", "tea"]),
-    st.sampled_from([1.0, 2.0, 0.0, -1.0]),
-    st.integers(0, 500).map(lambda cents: cents / 100),
-    st.sampled_from([None, 0, 1]),
-)
-contacts = st.builds(
-    lambda customer, at: {"campaign_id": "a", "customer_id": customer, "contacted_at": at.isoformat()},
-    st.sampled_from(["ann", "bob"]),
-    moments,
-)
-PRODUCTS = arrow(
-    "products",
-    [
-        {"product_id": p, "category": c, "department": c[0]}
-        for p, c in (("bread", "bakery"), ("milk", "dairy"), ("tea", "tea"))
-    ],
-)
-
-
-@given(st.lists(lines, min_size=1, max_size=60), st.lists(contacts, max_size=5))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_no_feature_moves_when_the_future_is_deleted_shuffled_or_added_to(bought, contacted) -> None:
-    shop = {
-        "order_lines": arrow("order_lines", bought),
-        "products": PRODUCTS,
-        "contacts": arrow("contacts", contacted),
-    }
-    tables, columns = tables_of(shop)
-    for entity in ENTITIES.values():
-        features = features_of(Snapshot(tables, AS_OF, columns), entity)
-        assert moved_features(tables, columns, AS_OF, features, entity=entity) == {}
 
 
 def _shop_with_a_future():

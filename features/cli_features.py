@@ -151,8 +151,8 @@ def check(
     from features.time_safety import moved_features
 
     told: dict[str, dict[str, Any]] = {}
-    for name in EntityName if of is None else (of,):
-        lake, snapshot, entity, features = _taken(name, as_of, middle=True)
+    for asked in EntityName if of is None else (of,):
+        lake, snapshot, entity, features = _taken(asked, as_of, middle=True)
         if not features:  # categories, where the shop gave none
             continue
         with step(f"Changing the future of {snapshot.as_of:%Y-%m-%d %H:%M} under features of {entity.name}"):

@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     features_file: Path | None = Field(
         None, description="Python file whose FEATURES are computed beside the built-in ones; see docs/features.md."
     )
+    online_store: SecretStr | None = Field(
+        None, description="Redis for features read one customer at a time, redis://…; unset: SQLite in the data home."
+    )
+    online_max_age_hours: float = Field(
+        48, gt=0, description="Online features older than this are given as unknown, with their age."
+    )
     currency: str = Field("", description="Shown beside amounts, for instance USD. No conversion is done.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     host: str = Field("127.0.0.1", description="Address the server binds to.")

@@ -33,7 +33,7 @@ def features_as_of(context: Context, as_of: datetime, horizon_days: int) -> pd.D
     """One row per customer with a purchase before `as_of`, sorted by customer_id: customer_id, active, features."""
     # No label is read: the table of those known at as_of is cut there.
     known = _known(context, as_of, horizon_days)[[C.CUSTOMER_ID, C.AS_OF, ACTIVE]]
-    return _with_features(context, known, [as_of]).drop(columns=C.AS_OF)
+    return _with_features(context, known, [as_of], known_then=False).drop(columns=C.AS_OF)
 
 
 def examples(context: Context, moments: Sequence[datetime], horizon_days: int) -> pd.DataFrame:
@@ -45,7 +45,8 @@ def examples(context: Context, moments: Sequence[datetime], horizon_days: int) -
     for moment in moments:
         until_known(context.lake, moment, horizon_days)
     asked = pd.concat([_known(context, moment, horizon_days) for moment in sorted(moments)], ignore_index=True)
-    return _with_features(context, asked, moments)
+    # As they were known then: what came late was not there to predict from.
+    return _with_features(context, asked, moments, known_then=True)
 
 
 def _known(context: Context, moment: datetime, horizon_days: int) -> pd.DataFrame:
@@ -55,9 +56,11 @@ def _known(context: Context, moment: datetime, horizon_days: int) -> pd.DataFram
     return found.astype({C.AS_OF: "datetime64[us]"})
 
 
-def _with_features(context: Context, asked: pd.DataFrame, moments: Sequence[datetime]) -> pd.DataFrame:
+def _with_features(
+    context: Context, asked: pd.DataFrame, moments: Sequence[datetime], *, known_then: bool
+) -> pd.DataFrame:
     with context.home.lock(LOCK, wait_seconds=WAIT_SECONDS):
         snapshots, _ = build_snapshots(context.settings, context.lake, moments)
         store = open_store(context.home)
         register(store, snapshots)
-        return point_in_time(store, asked)
+        return point_in_time(store, asked, known_then=known_then)

@@ -10,16 +10,20 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from features.definitions import CUSTOMER, Entity
 from features.errors import RegularsError
-from features.home import Home, write_text
+from features.home import Home, new_file
 from features.schema import C
-from features.store.snapshots import Snapshots
+from features.settings import Settings, current_settings
+from features.store.configuration import FILE, configuration
+from features.store.snapshots import CREATED_AT, Snapshots
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns of its own deprecated parts while it is imported
@@ -28,29 +32,29 @@ with warnings.catch_warnings():
     from feast.data_format import ParquetFormat
     from feast.types import Float64, String
 
-PROJECT = "regulars"
 EVENT_TIME = "event_timestamp"
 _MARK = "regulars_catalogue"
-_CONFIGURATION = """\
-project: regulars
-provider: local
-registry: registry.db
-offline_store:
-  type: duckdb
-online_store:
-  type: sqlite
-  path: online.db
-entity_key_serialization_version: 3
-"""
+_WRITER = "features.store.registry.WholeFileRegistryStore"
 _TYPES = {"float64": Float64, "string": String}
 
 
-def open_store(home: Home) -> FeatureStore:
-    """The Feast store of a data home, with its configuration written where it is missing or of an older version."""
-    configuration = home.feast / "feature_store.yaml"
-    if not configuration.is_file() or configuration.read_text(encoding="utf-8") != _CONFIGURATION:
-        write_text(configuration, _CONFIGURATION)
+def open_store(home: Home, settings: Settings | None = None) -> FeatureStore:
+    """The Feast store of a data home, to be read; its configuration is written where it is missing or another's."""
+    wanted = configuration((settings or current_settings()).model_copy(update={"home": home.root}))
+    file = home.feast / FILE
+    if not file.is_file() or file.read_text(encoding="utf-8") != wanted:
+        with new_file(file) as aside:
+            aside.touch(mode=0o600)  # it may hold the password of a Redis
+            aside.write_text(wanted, encoding="utf-8")
     return FeatureStore(repo_path=str(home.feast.resolve()))
+
+
+def writer(store: FeatureStore) -> FeatureStore:
+    """The same store with a registry that can be written. For use below features/store alone."""
+    config = store.config.model_copy(deep=True)
+    config.registry.registry_store_type = _WRITER
+    config.repo_path = store.repo_path
+    return FeatureStore(repo_path=str(store.repo_path), config=config)
 
 
 def view_name(entity: Entity) -> str:
@@ -68,7 +72,8 @@ def register(store: FeatureStore, snapshots: Snapshots) -> None:
         if view is None or view.tags.get(_MARK) != mark:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
-                store.apply(_definitions(snapshots, entity, described, mark))
+                writer(store).apply(_definitions(snapshots, entity, described, mark))
+            store.refresh_registry()
 
 
 def _definitions(snapshots: Snapshots, entity: Entity, described: list[dict[str, Any]], mark: str) -> list[Any]:
@@ -80,6 +85,7 @@ def _definitions(snapshots: Snapshots, entity: Entity, described: list[dict[str,
         path=str(snapshots.folder(entity).resolve() / "*.parquet"),
         file_format=ParquetFormat(),
         timestamp_field=C.AS_OF,
+        created_timestamp_column=CREATED_AT,
         description="Features as of a moment, from rows of before it.",
     )
     view = FeatureView(
@@ -109,26 +115,37 @@ def _digest(text: str) -> str:
 
 
 def point_in_time(
-    store: FeatureStore, asked: pd.DataFrame, *, entity: Entity = CUSTOMER, names: Sequence[str] | None = None
+    store: FeatureStore,
+    asked: pd.DataFrame,
+    *,
+    entity: Entity = CUSTOMER,
+    names: Sequence[str] | None = None,
+    known_then: bool = True,
 ) -> pd.DataFrame:
     """The rows of `asked` (the entity's keys, as_of naive UTC, any others) with the features known at their moment.
 
     `names` are the features wanted, all when not given. Each row gets the newest snapshot at or before its as_of;
-    features are null for one without any. Rows come back as they were, in the same order. Raises RegularsError should
-    Feast lose or multiply rows.
+    features are null for one without any. Where a late load changed a snapshot afterwards, `known_then` gives it as it
+    was before, and without it as it is now. Rows come back as they were, in the same order. Raises RegularsError
+    should Feast lose or multiply rows.
     """
-    order = "_regulars_row"
-    frame = asked.assign(**{EVENT_TIME: asked[C.AS_OF].dt.tz_localize(UTC), order: range(len(asked))})
     view = store.get_feature_view(view_name(entity))
     if names is None:
         names = sorted(field.name for field in view.schema if field.name not in entity.keys)
+    order = "_regulars_row"
+    columns = {key: pa.array(asked[key], from_pandas=True) for key in entity.keys}
+    times = pa.array(asked[C.AS_OF], pa.timestamp("us"), from_pandas=True).cast(pa.timestamp("us", "UTC"))
+    rows = pa.array(np.arange(len(asked), dtype=np.int64))
     job = store.get_historical_features(
-        entity_df=frame[[*entity.keys, EVENT_TIME, order]], features=[f"{view.name}:{name}" for name in names]
+        entity_df=pa.table({**columns, EVENT_TIME: times, order: rows}),
+        features=[f"{view.name}:{name}" for name in names],
+        filter_by_created_timestamp=known_then,
     )
-    found: pd.DataFrame = job.to_df().sort_values(order, ignore_index=True)
-    if len(found) != len(asked) or not (found[order].to_numpy() == range(len(asked))).all():
+    found = job.to_arrow()
+    if not found[order].combine_chunks().equals(rows):
         raise RegularsError(
             f"The feature store gave {len(found):,} rows for {len(asked):,} asked. Remove {store.repo_path} and build "
             "the features anew:  regulars features build"
         )
-    return pd.concat([asked.reset_index(drop=True), found[list(names)]], axis=1)
+    features: pd.DataFrame = found.select(list(names)).to_pandas()
+    return pd.concat([asked.reset_index(drop=True), features], axis=1)

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow.parquet as pq
 
 import features
@@ -37,6 +38,9 @@ KEPT = 3
 #: The modules of features/ that fix what is computed.
 _CODE = ("build", "customer*", "definitions", "measures", "products", "schema", "snapshot")
 _LIBRARIES = ("ibis-framework", "duckdb")
+#: When a snapshot's values could be known: see `_told_at`.
+CREATED_AT = "created_at"
+_FORMAT = 2  # of the files: one more where a column that is no feature comes or goes
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,11 @@ class Snapshots:
 
     def file(self, as_of: datetime, entity: Entity = CUSTOMER) -> Path:
         """The snapshot as of a moment."""
-        return self.folder(entity) / f"{naive_utc(as_of):%Y%m%dT%H%M%S%f}.parquet"
+        return self.folder(entity) / f"{_stem(as_of)}.parquet"
+
+    def earlier(self, as_of: datetime, entity: Entity = CUSTOMER) -> list[Path]:
+        """What the snapshot as of a moment was before loads that came late changed it, the oldest first."""
+        return sorted(self.folder(entity).glob(f"{_stem(as_of)}.before-*.parquet"))
 
     def entities(self) -> list[Entity]:
         """The entities of which there are snapshots."""
@@ -62,6 +70,10 @@ class Snapshots:
         text = (self.folder(entity) / CATALOGUE).read_text(encoding="utf-8")
         described: list[dict[str, Any]] = json.loads(text)
         return described
+
+
+def _stem(as_of: datetime) -> str:
+    return f"{naive_utc(as_of):%Y%m%dT%H%M%S%f}"
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +93,7 @@ def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
 
 
 def _folder(settings: Settings, lake_version: str) -> Snapshots:
-    origin = f"{lake_version} {_code_hash()} ".encode() + own_code(settings)
+    origin = f"{lake_version} {_code_hash()} {_FORMAT} ".encode() + own_code(settings)
     return Snapshots(Home(settings.home).features / hashlib.sha256(origin).hexdigest()[:16])
 
 
@@ -111,14 +123,47 @@ def build_snapshots(
         target = snapshots.file(moment, entity)
         kept = _kept(settings, lake, snapshots, moment, entity)
         if kept is not None:
+            _link_earlier(_version_before(settings, lake), snapshots, moment, entity)
             _link(kept, target)
             continue
         made += 1
+        told_at = _told_at(settings, lake, snapshots, moment, entity)
+        rows = row_of(table, entity, moment).mutate(**{CREATED_AT: ibis.literal(told_at)})
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
-        pq.write_table(row_of(table, entity, moment).to_pyarrow(), aside, compression="zstd")
+        pq.write_table(rows.to_pyarrow(), aside, compression="zstd")
         aside.replace(target)
     forget_old(home.features, current=snapshots.path.name, keep=KEPT)
     return snapshots, made
+
+
+def _told_at(settings: Settings, lake: Lake, snapshots: Snapshots, moment: datetime, entity: Entity) -> datetime:
+    """The moment itself for a snapshot first computed; for one that facts loaded late changed, the time of that load.
+
+    What the snapshot was before is then kept beside the new one: it is what could be known in between. Customers and
+    products have no time: a load that changes them has all moments told anew.
+    """
+    before = _version_before(settings, lake)
+    if before is None or unchanged_until(lake) is None or not before.file(moment, entity).is_file():
+        return moment
+    if before.catalogue(entity) != snapshots.catalogue(entity):
+        return moment  # other columns: it cannot be read beside the new one
+    loaded_at = naive_utc(datetime.fromisoformat(lake.manifest["created_at"]))
+    if loaded_at <= moment:
+        return moment
+    _link_earlier(before, snapshots, moment, entity)
+    told = f"{_stem(moment)}.before-{loaded_at:%Y%m%dT%H%M%S}.parquet"
+    _link(before.file(moment, entity), snapshots.folder(entity) / told)
+    return loaded_at
+
+
+def _version_before(settings: Settings, lake: Lake) -> Snapshots | None:
+    grown = lake.manifest.get("grown")
+    return _folder(settings, grown["from"]) if grown else None
+
+
+def _link_earlier(before: Snapshots | None, snapshots: Snapshots, moment: datetime, entity: Entity) -> None:
+    for file in before.earlier(moment, entity) if before is not None else []:
+        _link(file, snapshots.folder(entity) / file.name)
 
 
 def _kept(settings: Settings, lake: Lake, snapshots: Snapshots, moment: datetime, entity: Entity) -> Path | None:
@@ -139,6 +184,8 @@ def _link(source: Path, target: Path) -> None:
     """The same file under another name, which lasts when the folder of the first is removed."""
     try:
         target.hardlink_to(source)
+    except FileExistsError:
+        return
     except OSError:  # a file system without links
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
         shutil.copyfile(source, aside)

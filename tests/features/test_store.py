@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from feast import Entity, ValueType
 
 from features.build import entity_features, features_of
 from features.definitions import CUSTOMER
 from features.engine import connect
+from features.errors import RegularsError
 from features.home import ASIDE, Home
 from features.ingest import ingest
 from features.lake import Lake, read_lake
@@ -135,3 +137,20 @@ def test_registry_holds_no_pickled_code(home: Home) -> None:
     registry = (home.feast / "registry.db").read_bytes()
     assert b"cloudpickle" not in registry
     assert b"user_defined_function" not in registry
+
+
+def test_the_registry_is_read_only_for_whoever_opens_the_store(home: Home) -> None:
+    before = (home.feast / "registry.db").read_bytes()
+    store = open_store(home)
+    with pytest.raises(RegularsError, match="read-only"):
+        store.apply(Entity(name="intruder", value_type=ValueType.STRING))
+    with pytest.raises(RegularsError, match="read-only"):
+        store.delete_feature_view(view_name(CUSTOMER))
+    with pytest.raises(RegularsError, match="read-only"):
+        store.teardown()
+    feast = [str(Path(sys.executable).with_name("feast")), "-c", str(home.feast), "apply"]
+    refused = subprocess.run(feast, capture_output=True, text=True, timeout=120, check=False)
+    assert refused.returncode != 0
+    assert "read-only" in refused.stderr
+    assert (home.feast / "registry.db").read_bytes() == before
+    assert "intruder" not in [entity.name for entity in open_store(home).list_entities()]

@@ -145,22 +145,21 @@ def quality(
     html: Annotated[Path | None, typer.Option(help="Write the report with its plots as one HTML page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """What the loaded data look like, against the load before: counts, nulls, ranges, days without orders, drift."""
-    from features.engine import connect
+    """What the loaded data look like, against the load before: counts, nulls, ranges, days without orders, drift.
+
+    Every load leaves this report beside its tables. That of features is  regulars features quality.
+    """
     from features.home import Home, write_text
-    from features.horizon import shop_rhythm
-    from features.lake import lake_before, read_lake
-    from features.quality import quality as examine
-    from features.quality_page import quality_page
+    from features.lake import read_lake
+    from features.quality_files import keep_quality, page_of
 
     settings = current_settings()
     home = Home(settings.home)
     lake = read_lake(home)
     with step("Examining the lake"):
-        horizon, _ = shop_rhythm(lake, connect(settings), settings)
-        report = examine(lake, settings, before=lake_before(home, lake), horizon_days=horizon.days)
+        report = keep_quality(home, settings)
     if html is not None:
-        write_text(html, quality_page(report))
+        write_text(html, page_of(lake).read_text(encoding="utf-8"))
     if as_json:
         print_json(report.as_json())
         return
@@ -168,5 +167,4 @@ def quality(
     print_table(f"Lake {report.lake}", ("table", "rows", "before", "set aside"), rows)
     for said in report.findings or ["Nothing stands out."]:
         out.print(f"[yellow]note[/] {escape(said)}")
-    if html is not None:
-        out.print(f"The page is {html}.")
+    out.print(f"The page is {html or page_of(lake)}.", soft_wrap=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BINS = 10
 #: Shares are taken as at least this, so that an empty bin counts much and not infinitely.
@@ -20,11 +24,17 @@ def stability_index(before: pd.Series, now: pd.Series, *, bins: int = BINS) -> f
     missing values a bin of their own; of text, each value of `before` is a bin, and all new values are one.
     Raises ValueError when either is empty.
     """
-    if len(before) == 0 or len(now) == 0:
-        raise ValueError("a stability index needs values on both sides")
+    import pandas as pd  # here, for every load needs this module, and pandas not
+
     numeric = pd.api.types.is_numeric_dtype(before) and pd.api.types.is_numeric_dtype(now)
-    old, new = _numbers(before, now, bins) if numeric else _values(before, now)
-    old, new = (np.maximum(counts / counts.sum(), LEAST_SHARE) for counts in (old, new))
+    return index_of_counts(*(_numbers(before, now, bins) if numeric else _values(before, now)))
+
+
+def index_of_counts(before: NDArray[np.float64], now: NDArray[np.float64]) -> float:
+    """The index from the rows in each bin, before and now. Raises ValueError when there are none on either side."""
+    if not before.sum() or not now.sum():
+        raise ValueError("a stability index needs values on both sides")
+    old, new = (np.maximum(counts / counts.sum(), LEAST_SHARE) for counts in (before, now))
     return float(((new - old) * np.log(new / old)).sum())
 
 

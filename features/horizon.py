@@ -110,8 +110,14 @@ def order_gaps(lake: Lake, backend: Any) -> tuple[NDArray[np.float64], datetime,
     return gaps.to_numpy(), first, last
 
 
+def shop_horizon(lake: Lake, backend: Any, settings: Settings) -> Horizon:
+    """The horizon of the lake: the settings' or the one its gaps ask for."""
+    gaps, first, last = order_gaps(lake, backend)
+    return choose_horizon(gaps, span_days=(last - first).days, override=settings.horizon_days)
+
+
 def shop_rhythm(lake: Lake, backend: Any, settings: Settings) -> tuple[Horizon, Cutoffs]:
     """The horizon and the cut-offs of the lake. Raises DataError when the history is too short."""
-    gaps, first, last = order_gaps(lake, backend)
-    horizon = choose_horizon(gaps, span_days=(last - first).days, override=settings.horizon_days)
+    horizon = shop_horizon(lake, backend, settings)
+    first, last = (datetime.fromisoformat(lake.manifest[name]) for name in ("first_order_at", "last_order_at"))
     return horizon, plan_cutoffs(first, last, horizon.days)

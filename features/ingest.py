@@ -20,6 +20,7 @@ from features.lake_writer import content_before, write_version
 from features.load_report import IngestReport, TableReport, warnings
 from features.mapping import read_mapping
 from features.merging import Merged, merge
+from features.quality_files import keep_quality
 from features.schema import TABLES
 from features.settings import Settings
 from features.source_files import SourceFile, examine
@@ -157,6 +158,7 @@ def ingest(
                 version, reports, notes = _load(
                     con, scratch, home, files, base, about=about, fingerprint=fingerprint, now=now, say=say
                 )
+            keep_quality(home, settings)
         return IngestReport(source, version, old.version if old else None, reports, notes)
 
 

@@ -1,24 +1,25 @@
-"""What a load looks like, against the load before: counts, nulls, ranges, values, days without orders, drift."""
+"""What a load looks like, against the load before: counts, nulls, ranges, values, days without orders, drift.
+
+Made with a few scans by DuckDB, so that every load can afford it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
+import duckdb
 import numpy as np
-import pandas as pd
+import pyarrow.parquet as pq
 
-from features.build import entity_features, features_of
-from features.definitions import CUSTOMER
-from features.drift import MOVED, stability_index
-from features.engine import connect
-from features.horizon import midnight_after
+from features.drift import MOVED
 from features.lake import Lake
+from features.quality_drift import line_drift
 from features.schema import ORDER_LINES, PRODUCTS, TABLES, C, Kind
 from features.settings import Settings
-from features.snapshot import take_snapshot
+from features.sql import quote, text
 
 #: Columns of which each value has a meaning of its own, so that a new or vanished one is worth a word.
 VALUED = (
@@ -29,14 +30,17 @@ VALUED = (
     (PRODUCTS.name, C.BRAND),
 )
 NAMED = 20  # new and vanished values are named up to so many
+#: A column is worth a word when its share of rows without a value has risen by this since the load before.
+MORE_NULLS = 0.05
 
 
 @dataclass(frozen=True)
 class ColumnQuality:
-    """One column: how many rows have no value, how many distinct values there are (about), and their range."""
+    """One column: rows without a value, now and in the load before; distinct values (about) of text, or the range."""
 
     nulls: int
-    distinct: int
+    nulls_before: int | None
+    distinct: int | None
     least: str | None
     most: str | None
 
@@ -63,7 +67,10 @@ class Values:
 
 @dataclass(frozen=True)
 class Quality:
-    """The report. `drift` is the stability index of each feature now against a horizon ago; see features.drift."""
+    """The report on one version of the lake.
+
+    `drift` is the stability index of columns of order lines of the last `drift_days` against as many days before.
+    """
 
     lake: str
     before: str | None
@@ -80,23 +87,24 @@ class Quality:
         return asdict(self)
 
 
-def quality(lake: Lake, settings: Settings, *, before: Lake | None = None, horizon_days: int = 28) -> Quality:
+def quality(lake: Lake, settings: Settings, *, before: Lake | None = None) -> Quality:
     """The report on a lake version, against another version of it where there is one."""
-    backend = connect(settings)
     quarantined: Mapping[str, Mapping[str, int]] = lake.manifest["quarantined"]
-    tables = {
-        name: TableQuality(
-            rows=rows,
-            rows_before=None if before is None else before.rows.get(name, 0),
-            quarantined=quarantined.get(name, {}),
-            columns=_columns(backend, lake, name),
-        )
-        for name, rows in lake.rows.items()
-    }
-    values = {} if before is None else _values(backend, lake, before)
-    days = _orders_by_day(backend, lake)
+    with duckdb.connect() as con:
+        con.execute(f"SET threads={settings.threads}; SET memory_limit={text(settings.memory_limit)}")
+        tables = {
+            name: TableQuality(
+                rows=rows,
+                rows_before=None if before is None else before.rows.get(name, 0),
+                quarantined=quarantined.get(name, {}),
+                columns=_columns(con, lake, before, name),
+            )
+            for name, rows in lake.rows.items()
+        }
+        values = {} if before is None else _values(con, lake, before)
+        days = _orders_by_day(con, lake)
+        drift, drift_days = line_drift(con, lake, before)
     silent = [day for day, orders in days.items() if orders == 0]
-    drift = _drift(lake, settings, horizon_days)
     return Quality(
         lake=lake.version,
         before=None if before is None else before.version,
@@ -105,78 +113,81 @@ def quality(lake: Lake, settings: Settings, *, before: Lake | None = None, horiz
         orders_by_day=days,
         days_without_orders=silent,
         drift=drift,
-        drift_days=horizon_days,
-        findings=_findings(tables, values, days, silent, drift, horizon_days),
+        drift_days=drift_days,
+        findings=_findings(tables, values, days, silent, drift, drift_days),
     )
 
 
-def _columns(backend: Any, lake: Lake, table: str) -> dict[str, ColumnQuality]:
-    source = lake.tables(backend)[table]
+def _columns(con: duckdb.DuckDBPyConnection, lake: Lake, before: Lake | None, table: str) -> dict[str, ColumnQuality]:
+    names = pq.read_schema(lake.file(table)).names
+    nulls_before = {} if before is None or table not in before.rows else _nulls(before, table)
     kinds = {column.name: column.kind for column in TABLES[table].columns}
-    asked: dict[str, Any] = {}
-    for name in source.columns:
-        column = source[name]
-        asked |= {f"{name}|nulls": column.isnull().sum(), f"{name}|distinct": column.approx_nunique()}
-        asked |= {f"{name}|least": column.min().cast("string"), f"{name}|most": column.max().cast("string")}
-    [found] = source.aggregate(**asked).to_pyarrow().to_pylist()
     # The least and the most of ids and names would say something of persons, and nothing of quality.
     ranged = {name for name, kind in kinds.items() if kind not in (Kind.TEXT, Kind.FLAG)}
+    asked = []
+    for name in names:
+        column = quote(name)
+        asked += [f"count(*) - count({column})", "NULL" if name in ranged else f"approx_count_distinct({column})"]
+        asked += [f"{of}({column})::VARCHAR" if name in ranged else "NULL" for of in ("min", "max")]
+    found = con.execute(f"SELECT {', '.join(asked)} FROM read_parquet({text(str(lake.file(table)))})").fetchone() or ()
     return {
-        name: ColumnQuality(
-            nulls=int(found[f"{name}|nulls"] or 0),
-            distinct=int(found[f"{name}|distinct"]),
-            least=found[f"{name}|least"] if name in ranged else None,
-            most=found[f"{name}|most"] if name in ranged else None,
-        )
-        for name in source.columns
+        name: ColumnQuality(found[4 * i], nulls_before.get(name), *found[4 * i + 1 : 4 * i + 4])
+        for i, name in enumerate(names)
     }
 
 
-def _values(backend: Any, lake: Lake, before: Lake) -> dict[str, Values]:
+def _nulls(lake: Lake, table: str) -> dict[str, int]:
+    """Rows without a value by column, by the file's own statistics."""
+    metadata = pq.read_metadata(lake.file(table))
+    found: dict[str, int] = {}
+    for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
+        for column in (group.column(j) for j in range(metadata.num_columns)):
+            if column.statistics is not None and column.statistics.has_null_count:
+                name = column.path_in_schema
+                found[name] = found.get(name, 0) + column.statistics.null_count
+    return found
+
+
+def _values(con: duckdb.DuckDBPyConnection, lake: Lake, before: Lake) -> dict[str, Values]:
     found: dict[str, Values] = {}
     for table, column in VALUED:
         if table not in lake.rows or table not in before.rows:
             continue
-        now, then = (_distinct(backend, version, table, column) for version in (lake, before))
+        now, then = (
+            {
+                str(row[0])
+                for row in con.execute(
+                    f"SELECT DISTINCT {column} FROM read_parquet({text(str(version.file(table)))}) "
+                    f"WHERE {column} IS NOT NULL"
+                ).fetchall()
+            }
+            for version in (lake, before)
+        )
         new, vanished = sorted(now - then), sorted(then - now)
         if new or vanished:
             found[f"{table}.{column}"] = Values(new[:NAMED], vanished[:NAMED], len(new), len(vanished))
     return found
 
 
-def _distinct(backend: Any, lake: Lake, table: str, column: str) -> set[str]:
-    source = lake.tables(backend)[table]
-    values = source.filter(source[column].notnull()).select(column).distinct().to_pyarrow()[column]
-    return set(values.to_pylist())
+def _orders_by_day(con: duckdb.DuckDBPyConnection, lake: Lake) -> dict[str, int]:
+    """Orders of every calendar day (UTC) between the first and the last, those without any too.
 
-
-def _orders_by_day(backend: Any, lake: Lake) -> dict[str, int]:
-    """Orders of every calendar day (UTC) between the first and the last, those without any too."""
-    lines = lake.tables(backend)[ORDER_LINES.name]
-    lines = lines.filter(lines[C.QUANTITY] > 0)
-    orders = lines.group_by([C.CUSTOMER_ID, C.ORDER_ID]).aggregate(day=lines[C.ORDERED_AT].min().truncate("D"))
-    counted = orders.group_by("day").aggregate(orders=orders.count()).to_pandas().set_index("day")["orders"]
-    if counted.empty:
+    An order counts once on each day on which a line of it was bought: nearly always one.
+    """
+    rows = con.execute(
+        f"""
+        SELECT day, count(*) FROM (
+            SELECT DISTINCT customer_id, order_id, ordered_at::DATE AS day
+            FROM read_parquet({text(str(lake.file(ORDER_LINES.name)))}) WHERE quantity > 0
+        ) GROUP BY day
+        """
+    ).fetchall()
+    counted: dict[date, int] = dict(rows)
+    if not counted:
         return {}
-    whole = pd.date_range(counted.index.min(), counted.index.max(), freq="D")
-    return {f"{day:%Y-%m-%d}": int(orders) for day, orders in counted.reindex(whole, fill_value=0).items()}
-
-
-def _drift(lake: Lake, settings: Settings, horizon_days: int) -> dict[str, float]:
-    """Of every customer feature as of now against a horizon ago; of those active at either moment alone."""
-    now = midnight_after(datetime.fromisoformat(lake.manifest["last_order_at"]))
-    backend = connect(settings)
-    frames = []
-    for moment in (now - timedelta(days=horizon_days), now):
-        snapshot = take_snapshot(lake, backend, moment)
-        features = features_of(snapshot)
-        frame = entity_features(snapshot, CUSTOMER, features).to_pandas()
-        frames.append(frame[frame["days_since_last_order"] <= horizon_days].drop(columns=C.CUSTOMER_ID))
-    old, new = frames
-    if old.empty or new.empty:
-        return {}
-    found = {str(name): stability_index(old[name], new[name]) for name in old.columns}
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    first, last = min(counted), max(counted)
+    whole = [first + timedelta(days=days) for days in range((last - first).days + 1)]
+    return {day.isoformat(): counted.get(day, 0) for day in whole}
 
 
 def _findings(
@@ -185,7 +196,7 @@ def _findings(
     days: Mapping[str, int],
     silent: list[str],
     drift: Mapping[str, float],
-    horizon_days: int,
+    drift_days: int,
 ) -> list[str]:
     """What a person should look at, in sentences."""
     said = []
@@ -196,27 +207,35 @@ def _findings(
             said.append(f"{name}: {aside:,} rows were set aside ({reasons}); they lie in quarantine/{name}.parquet.")
         if table.rows_before is not None and table.rows < table.rows_before:
             said.append(f"{name}: {table.rows_before - table.rows:,} rows fewer than in the load before.")
-    for column, changed in values.items():
+        for column, found in table.columns.items():
+            if found.nulls_before is not None and table.rows_before and table.rows:
+                now, then = found.nulls / table.rows, found.nulls_before / table.rows_before
+                if now - then >= MORE_NULLS:
+                    said.append(f"{name}.{column}: {now:.0%} of rows have no value, {then:.0%} in the load before.")
+    for valued, changed in values.items():
         for what, count, named in (
             ("new", changed.new_count, changed.new),
             ("vanished", changed.vanished_count, changed.vanished),
         ):
             if count:
-                more = f" and {count - len(named)} more" if count > len(named) else ""
-                said.append(f"{column}: {count:,} {what}: {', '.join(named)}{more}.")
+                said.append(f"{valued}: {count:,} {what}: {first_of(named, count)}.")
     # A shop closed every Sunday is no gap: days are missed against the same weekday around them.
     missed = [day for day in silent if _usually_open(days, day)]
     if missed:
-        more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
-        said.append(f"No order on {', '.join(missed[:5])}{more}, days on which the shop usually sells.")
+        said.append(f"No order on {first_of(missed[:5], len(missed))}, days on which the shop usually sells.")
     moved = [f"{name} ({index:.2f})" for name, index in drift.items() if index >= MOVED]
     if moved:
-        more = f" and {len(moved) - 8} more" if len(moved) > 8 else ""
         said.append(
-            f"Moved by {MOVED} or more on the stability index in {horizon_days} days: {', '.join(moved[:8])}{more}. "
-            "Models trained before may fit less."
+            f"Order lines of the last {drift_days} days against the {drift_days} before moved by {MOVED} or more on "
+            f"the stability index in {first_of(moved[:8], len(moved))}."
         )
     return said
+
+
+def first_of(named: list[str], count: int) -> str:
+    """These of so many, in words."""
+    more = f" and {count - len(named):,} more" if count > len(named) else ""
+    return ", ".join(named) + more
 
 
 def _usually_open(days: Mapping[str, int], day: str) -> bool:

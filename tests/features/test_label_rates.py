@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from click.testing import Result
 
-from features.cli import app
 from features.engine import connect
 from features.errors import DataError
 from features.home import Home
@@ -110,11 +110,10 @@ def test_contacts_whose_answers_are_still_to_come_are_left_out_and_said_so(setti
 
 
 def test_command_prints_base_rates_and_writes_the_labels(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, regulars: Callable[..., Result]
 ) -> None:
-    monkeypatch.setenv("REGULARS_HOME", str(settings.home))
     arguments = ["features", "labels", "--as-of", "2024-03-01", "--horizon", "14"]
-    done = CliRunner().invoke(app, [*arguments, "--json", "--write", str(tmp_path / "labels")])
+    done = regulars(settings.home, *arguments, "--json", "--write", str(tmp_path / "labels"))
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert (report["horizon"]["days"], report["horizon"]["rule"]) == (14, "14 days, as set")
@@ -125,6 +124,6 @@ def test_command_prints_base_rates_and_writes_the_labels(
     assert pq.read_table(tmp_path / "labels" / "customer_category.parquet").num_rows == 10
     assert pq.read_table(tmp_path / "labels" / "campaign.parquet").num_rows == 3
 
-    shown = CliRunner().invoke(app, arguments)
+    shown = regulars(settings.home, *arguments)
     assert "33.33%" in shown.stdout
     assert "Horizon: 14 days, as set." in shown.stdout

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -7,9 +9,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import Result
 from hypothesis import given
 
-from features.drift import stability_index
+from features.drift import MOVED, stability_index
 from features.home import Home
 from features.ingest import ingest
 from features.lake import lake_before, read_lake
@@ -63,7 +66,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def report(settings: Settings) -> Quality:
     home = Home(settings.home)
     lake = read_lake(home)
-    return quality(lake, settings, before=lake_before(home, lake), horizon_days=14)
+    return quality(lake, settings, before=lake_before(home, lake))
 
 
 def test_rows_quarantine_nulls_and_ranges_are_counted(report: Quality) -> None:
@@ -90,7 +93,7 @@ def test_a_day_on_which_the_shop_is_always_closed_is_not_missed(tmp_path: Path) 
     sundays = frozenset(range(6, 80, 7))
     load(settings, tmp_path, "shop", orders(0, 80, "web", sundays), datetime(2024, 6, 1))
     lake = read_lake(Home(settings.home))
-    found = quality(lake, settings, horizon_days=14)
+    found = quality(lake, settings)
     assert len(found.days_without_orders) == 11
     assert not [said for said in found.findings if "No order on" in said]
     assert lake_before(Home(settings.home), lake) is None
@@ -99,9 +102,48 @@ def test_a_day_on_which_the_shop_is_always_closed_is_not_missed(tmp_path: Path) 
 def test_page_shows_what_was_found_and_runs_nothing(report: Quality) -> None:
     page = quality_page(report)
     assert "order_lines.channel: 1 new: app." in page
-    assert page.count("<svg") == 2
-    assert "<script" not in page
-    assert "src=" not in page
+    assert page.count("<svg") == 4  # orders by day, rows set aside, values missing, drift
+    assert page.count("<svg") == page.count('role="img"') == page.count("</title><desc")
+    for outside in ("<script", "src=", "http", "url(", "@import"):
+        assert outside not in page
+
+
+def test_every_load_leaves_its_report_with_its_version(settings: Settings, report: Quality) -> None:
+    lake = read_lake(Home(settings.home))
+    kept = json.loads((lake.path / "quality.json").read_text())
+    assert kept == json.loads(json.dumps(report.as_json()))
+    assert (lake.path / "quality.html").read_text() == quality_page(report)
+    first = lake_before(Home(settings.home), lake)
+    assert first is not None
+    assert json.loads((first.path / "quality.json").read_text())["before"] is None
+
+
+def test_drift_is_of_the_days_that_came_against_as_many_before(report: Quality) -> None:
+    assert report.drift_days == 40  # what the second load brought, more than four weeks
+    assert report.drift["channel"] > MOVED  # from web to app
+    assert report.drift["weekday"] < MOVED
+    assert set(report.drift) == {"amount", "channel", "hour", "quantity", "weekday"}  # of those that have values
+    assert any("moved by 0.25 or more on the stability index in channel" in said for said in report.findings)
+
+
+def test_a_column_that_loses_its_values_is_named(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", threads=2)
+    load(settings, tmp_path, "first", orders(0, 40, "web"), datetime(2024, 6, 1))
+    load(settings, tmp_path, "second", orders(40, 20, ""), datetime(2024, 6, 2))
+    home = Home(settings.home)
+    found = json.loads((read_lake(home).path / "quality.json").read_text())
+    column = found["tables"]["order_lines"]["columns"]["channel"]
+    assert (column["nulls_before"], column["nulls"]) == (0, 20 * 8)
+    assert "order_lines.channel: 33% of rows have no value, 0% in the load before." in found["findings"]
+
+
+def test_the_command_shows_and_copies_the_page(
+    settings: Settings, tmp_path: Path, regulars: Callable[..., Result]
+) -> None:
+    done = regulars(settings.home, "quality", "--html", str(tmp_path / "page.html"))
+    assert done.exit_code == 0, done.output
+    assert "No order on 2024-02-20" in done.stdout.replace("\n", " ")
+    assert (tmp_path / "page.html").read_text() == (read_lake(Home(settings.home)).path / "quality.html").read_text()
 
 
 def test_page_escapes_what_the_data_say(report: Quality) -> None:

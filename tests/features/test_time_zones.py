@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,11 +12,10 @@ from zoneinfo import ZoneInfo
 import hypothesis.strategies as st
 import pandas as pd
 import pytest
+from click.testing import Result
 from hypothesis import HealthCheck, given, settings
-from typer.testing import CliRunner
 
 from features.build import entity_features, features_of
-from features.cli import app
 from features.definitions import ENTITIES
 from features.engine import connect
 from features.labels import customer_labels
@@ -146,18 +145,13 @@ FEATURES = [Feature("{name}", Relation.ORDERS, lambda orders, at: {expression}, 
 """
 
 
-def check(shop: Shop, monkeypatch: pytest.MonkeyPatch, *arguments: str):
-    monkeypatch.setenv("REGULARS_HOME", str(shop.home.root))
-    monkeypatch.setenv("REGULARS_FEATURES_FILE", str(shop.folder / "mine.py"))
-    return CliRunner().invoke(app, ["features", "check", *arguments])
-
-
 def test_the_check_command_names_a_leak_in_a_shops_own_features(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, regulars: Callable[..., Result]
 ) -> None:
     shop = load(tmp_path, "Europe/Berlin", ["2023-10-28T12:00", "2023-10-29T02:15", "2023-11-03T02:45"])
+    mine = {"REGULARS_FEATURES_FILE": str(shop.folder / "mine.py")}
     shop.write("mine.py", LEAKING.format(name="mine", expression="orders.bought.sum()"))
-    honest = check(shop, monkeypatch, "--json")
+    honest = regulars(shop.home.root, "features", "check", "--json", **mine)
     assert honest.exit_code == 0, honest.output
     told = json.loads(honest.stdout)
     assert set(told["entities"]) == set(ENTITIES)
@@ -165,7 +159,7 @@ def test_the_check_command_names_a_leak_in_a_shops_own_features(
 
     late = "orders.bought.sum() + at.tables['order_lines'].ordered_at.max().epoch_seconds().as_scalar()"
     shop.write("mine.py", LEAKING.format(name="peeks", expression=late))
-    leaking = check(shop, monkeypatch)
+    leaking = regulars(shop.home.root, "features", "check", **mine)
     assert leaking.exit_code == 1
     assert "peeks" in str(leaking.exception)
     assert "rows deleted" in str(leaking.exception)

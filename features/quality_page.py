@@ -53,7 +53,7 @@ _LOAD = """{% extends "page" %}
 <div class="scroll" tabindex="0" role="region" aria-label="Columns of {{ name }}"><table>
 <caption>Columns of {{ name }}</caption>
 <thead><tr><th scope="col">column</th><th scope="col" class="n">missing</th><th scope="col" class="n">before</th>
-<th scope="col" class="n">distinct, about</th><th scope="col">least</th><th scope="col">most</th></tr></thead><tbody>
+<th scope="col" class="n">distinct</th><th scope="col">least</th><th scope="col">most</th></tr></thead><tbody>
 {% for column, c in table.columns.items() %}<tr><th scope="row">{{ column }}</th>
 <td class="n">{{ "{:.1%}".format(c.nulls / table.rows if table.rows else 0) }}</td>
 <td class="n">{% if c.nulls_before is not none and table.rows_before -%}
@@ -105,7 +105,7 @@ def quality_page(report: Quality) -> str:
         f"{name}.{column}": c.nulls / table.rows
         for name, table in report.tables.items()
         for column, c in table.columns.items()
-        if c.nulls and table.rows
+        if 0 < c.nulls < table.rows  # one without any value was never given
     }
     lasting = f"Order lines of the last {report.drift_days} days against the {report.drift_days} before. {_READING}"
     plots = [

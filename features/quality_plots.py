@@ -17,8 +17,12 @@ def _svg(name: str, title: str, told: str, height: float, body: Sequence[str]) -
     )
 
 
-def _text(x: float, y: float, said: str, *, anchor: str = "start", colour: str = _INK) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="13" text-anchor="{anchor}" fill="{colour}">{escape(said)}</text>'
+def _text(x: float, y: float, said: str, *, anchor: str = "start") -> str:
+    halo = 'stroke="#fff" stroke-width="4" paint-order="stroke"'  # what lies behind does not cross the letters
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="13" text-anchor="{anchor}" fill="{_INK}" {halo}>'
+        f"{escape(said)}</text>"
+    )
 
 
 def by_day(name: str, title: str, days: Mapping[str, int]) -> str:
@@ -66,6 +70,7 @@ def bars(
             f'fill="{_ALARM if alarming else _ACCENT}"/>',
             _text(left + length + 6, row * i + 14, form.format(value)),
         ]
-    body += [_text(left + width * limit / most, tall + 14, f"{limit:g}", anchor="middle") for limit in limits]
+    for limit, anchor in zip(limits, ("end", "start"), strict=False):
+        body.append(_text(left + width * limit / most, tall + 14, f"{limit:g}", anchor=anchor))
     told = "; ".join(f"{label} {form.format(value)}" for label, value in values.items())
     return _svg(name, title, told, tall + 20, body)

@@ -16,7 +16,7 @@ from features.definitions import CUSTOMER, Entity
 from features.drift import MOVED, stability_index
 from features.lake import Lake
 from features.quality import MORE_NULLS, NAMED, Values, first_of
-from features.schema import ORDER_LINES, C
+from features.schema import ORDER_LINES
 from features.settings import Settings
 from features.snapshot import naive_utc
 from features.sql import quote, text
@@ -150,7 +150,7 @@ def _source(snapshot: SnapshotFile) -> str:
 
 def _columns(con: duckdb.DuckDBPyConnection, entity: Entity, snapshot: SnapshotFile) -> dict[str, str]:
     described = con.execute(f"DESCRIBE SELECT * FROM {_source(snapshot)}").fetchall()
-    return {row[0]: row[1] for row in described if row[0] not in (*entity.keys, C.AS_OF)}
+    return {row[0]: row[1] for row in described if row[0] not in entity.keys and row[1] in ("DOUBLE", "VARCHAR")}
 
 
 def _spreads(

@@ -47,5 +47,6 @@ def _newest_before(snapshots: Snapshots, entity: Entity, moment: datetime) -> Sn
     there = [
         SnapshotFile(datetime.strptime(path.stem, "%Y%m%dT%H%M%S%f"), path)
         for path in snapshots.folder(entity).glob("[0-9]*.parquet")
+        if "." not in path.stem  # and not what a snapshot was before late rows came
     ]
     return max((s for s in there if s.as_of < moment), key=lambda s: s.as_of, default=None)

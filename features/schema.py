@@ -31,6 +31,8 @@ class Columns:
     PRICE = "price"
     IN_STOCK = "in_stock"
     LISTED_AT = "listed_at"
+    EXPIRES_AT = "expires_at"
+    HIDDEN = "hidden"
     JOINED_AT = "joined_at"
     CAMPAIGN_ID = "campaign_id"
     CONTACTED_AT = "contacted_at"
@@ -44,6 +46,7 @@ class Columns:
     REQUEST_ID = "request_id"
     EXPERIMENT = "experiment"
     VARIANT = "variant"
+    PROPENSITY = "propensity"
     AS_OF = "as_of"
 
 
@@ -131,6 +134,8 @@ PRODUCTS = TableContract(
         Column(C.PRICE, Kind.MONEY, "Price now."),
         Column(C.IN_STOCK, Kind.FLAG, "Whether it can be sold now; empty means yes."),
         Column(C.LISTED_AT, Kind.TIME, "When it was first offered, in UTC."),
+        Column(C.EXPIRES_AT, Kind.TIME, "When it is offered no more, in UTC."),
+        Column(C.HIDDEN, Kind.FLAG, "True: never recommended."),
     ),
     key=(C.PRODUCT_ID,),
 )
@@ -172,7 +177,7 @@ INTERACTIONS = TableContract(
     (
         Column(C.EVENT_ID, Kind.TEXT, "The event; a repeated id is the same event.", required=True),
         Column(C.PRODUCT_ID, Kind.TEXT, "The product.", required=True),
-        Column(C.KIND, Kind.TEXT, "view, cart, impression, click or purchase.", required=True),
+        Column(C.KIND, Kind.TEXT, "view, cart, impression, click, purchase, dislike or return.", required=True),
         Column(C.OCCURRED_AT, Kind.TIME, "When, in UTC.", required=True),
         Column(C.CUSTOMER_ID, Kind.TEXT, "Who, when known."),
         Column(C.SESSION_ID, Kind.TEXT, "The visit, when the customer is not known."),
@@ -180,6 +185,7 @@ INTERACTIONS = TableContract(
         Column(C.REQUEST_ID, Kind.TEXT, "The answer the event goes back to."),
         Column(C.EXPERIMENT, Kind.TEXT, "The experiment running."),
         Column(C.VARIANT, Kind.TEXT, "The variant shown."),
+        Column(C.PROPENSITY, Kind.NUMBER, "The chance that the answer held the product, above 0 and at most 1."),
     ),
     key=(C.EVENT_ID,),
 )

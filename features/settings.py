@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     contact_rest_days: float = Field(
         14, ge=0, description="For how long a customer just contacted is left off the list of customers at risk."
     )
+    rules_file: Path | None = Field(
+        None, description="TOML file of the shop's rules (pin, boost, bury, cap …); see docs/rules.md."
+    )
     experiments_file: Path | None = Field(None, description="TOML file of experiments; see docs/experiments.md.")
     fallback_file: Path | None = Field(
         None, description="Text file of product ids, one a line, given when there is nothing else to give."

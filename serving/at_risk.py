@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,17 +12,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from serving.circumstances import Circumstances
+from serving.csv_text import cells, csv_bytes
 from serving.outcomes import Contacts
-from serving.recommend import Circumstances, recommend
-from serving.schemas import AtRiskPage, AtRiskQuery, CustomerPage, RecommendationRequest, ScoredCustomer
+from serving.recommend import recommend
+from serving.schemas import RecommendationRequest
+from serving.schemas_customers import AtRiskPage, AtRiskQuery, CustomerPage, ScoredCustomer
 from serving.state import State
 
 MODEL = "churn"
 CHURN, RECENCY, NONE = "churn", "recency", "none"
 NEXT_PURCHASES = 10
 NO_CONTACTS = Contacts()
-#: A cell that begins with one of these would run as a formula in a spreadsheet.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -111,9 +110,9 @@ def csv_parts(
     state: State, found: Listing, contacts: Contacts = NO_CONTACTS, *, rows_at_once: int = 250
 ) -> Iterator[bytes]:
     """The whole list as CSV with a header, in parts, so that its length costs no memory."""
-    yield _csv([ScoredCustomer.__struct_fields__])
+    yield csv_bytes([ScoredCustomer.__struct_fields__])
     for start in range(0, len(found.rows), rows_at_once):
-        yield _csv(_cells(item) for item in scored(state, found.rows[start : start + rows_at_once], contacts))
+        yield csv_bytes(cells(item) for item in scored(state, found.rows[start : start + rows_at_once], contacts))
 
 
 def customer_page(
@@ -137,23 +136,7 @@ def customer_page(
 
 def as_csv(page: AtRiskPage) -> str:
     """The rows of a page as CSV with a header; reasons are joined by '; '. No cell can run as a formula."""
-    return _csv([ScoredCustomer.__struct_fields__, *(_cells(item) for item in page.items)]).decode()
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cells(item: ScoredCustomer) -> list[object]:
-    return [_cell(getattr(item, name)) for name in ScoredCustomer.__struct_fields__]
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, list):
-        value = "; ".join(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return csv_bytes([ScoredCustomer.__struct_fields__, *(cells(item) for item in page.items)]).decode()
 
 
 def _scored(row: dict[str, Any], contacts: Contacts) -> ScoredCustomer:

@@ -1,35 +1,54 @@
-"""Where recommended products come from: each function yields candidates best first, with a score and a true reason."""
+"""Where recommended products come from: each function yields candidates best first, with what put them there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 from msgspec import Struct
 
-from serving.catalogue import Catalogue
+from serving.catalogue import NO_VALUE, Catalogue
 from serving.filters import Eligible
 from serving.live import Bought
+from training.evidence import Evidence
 from training.ranked_lists import NO_PRODUCT, SOURCES, RankedLists
 
 OWN_HISTORY, ALS, ITEM_ITEM, POPULAR, NEXT_ORDER, SIMILAR_CUSTOMERS = SOURCES
 #: Sources that only the server knows.
-CATALOGUE, CATEGORY, SEGMENT = "catalogue", "category", "segment"
-
-POPULAR_REASON = "Popular with all customers now"
-#: It names no segment: whose page it is on may not be who should know it.
-SEGMENT_REASON = "Popular with customers like this one"
-CATALOGUE_REASON = "From the catalogue; it fills the list"
+CART, SESSION, TOGETHER, DUE, CATEGORY, TRENDING, NEW, PROFILE, SEGMENT, CATALOGUE, PINNED = (
+    *("cart", "session", "bought_together", "due", "category", "trending", "new", "profile", "segment", "catalogue"),
+    "pinned",
+)
+SECONDS_PER_DAY = 86_400
+NOTHING = -1
 
 
 class Candidate(Struct, frozen=True, gc=False):
-    """A product that may be recommended. `score` compares within one source only."""
+    """A product that may be recommended. `score` compares within one source only.
+
+    `orders`: in how many of their orders the customer bought it. `seed` and `place`: the product whose neighbour it
+    is, and where among them.
+    """
 
     code: int
     score: float | None
     source: str
-    reason: str
+    orders: int = 0
+    seed: int = NOTHING
+    place: int = NOTHING
 
 
+class Seed(NamedTuple):
+    """A product that says what is wanted now, how strongly, and where it was said; below 0 it says what is not."""
+
+    code: int
+    weight: float
+    source: str
+
+
+#: A purchase says more than a cart, a cart more than a view; a dislike or a return counts against.
+BOUGHT_WEIGHT, CART_WEIGHT, VIEW_WEIGHT, AGAINST_WEIGHT = 2.0, 1.0, 0.5, -2.0
 #: The beginning of a list is enough for most answers, and reading the rest would cost as much again.
 _PARTS = (slice(0, 24), slice(24, None))
 NOTHING_BOUGHT: Mapping[int, Bought] = {}
@@ -38,7 +57,7 @@ NOTHING_BOUGHT: Mapping[int, Bought] = {}
 def personal(ranking: RankedLists, row: int, *, bought: Mapping[int, Bought] = NOTHING_BOUGHT) -> Iterator[Candidate]:
     """The customer's own ranked list, then what they bought since it was made and it does not hold.
 
-    `bought` has the live purchases by code; they count as orders in the reasons.
+    `bought` has the live purchases by code; they count as orders.
     """
     for part in _PARTS:
         lists, scores = ranking.lists[row, part].tolist(), ranking.scores[row, part].tolist()
@@ -48,8 +67,7 @@ def personal(ranking: RankedLists, row: int, *, bought: Mapping[int, Bought] = N
                 continue
             if bought and code in bought:
                 orders += bought[code].times
-            reason = _BOUGHT[orders] if 0 < orders < _MOST_TOLD else _personal_reason(SOURCES[source], orders)
-            yield Candidate(code, score, SOURCES[source], reason)
+            yield Candidate(code, score, SOURCES[source], orders)
     if bought:
         yield from bought_again(bought)
 
@@ -57,77 +75,103 @@ def personal(ranking: RankedLists, row: int, *, bought: Mapping[int, Bought] = N
 def bought_again(bought: Mapping[int, Bought]) -> Iterator[Candidate]:
     """What was bought in live purchases, most often first."""
     for code in sorted(bought, key=lambda code: (-bought[code].times, code)):
-        yield Candidate(code, None, OWN_HISTORY, _personal_reason(OWN_HISTORY, bought[code].times))
+        yield Candidate(code, None, OWN_HISTORY, bought[code].times)
 
 
-#: The reasons that most products on most lists have, by how many orders held them.
-_MOST_TOLD = 1000
-_BOUGHT = ("", "Bought once before", *(f"Bought in {orders} of your orders" for orders in range(2, _MOST_TOLD)))
+def together(ranking: RankedLists, seeds: Iterable[Seed]) -> Iterator[Candidate]:
+    """Products bought in the same orders as the seeds, by the sum of weighted lifts; the strongest tie is named.
 
-
-def _personal_reason(source: str, orders: int) -> str:
-    if orders > 0:
-        return f"Bought in {orders} of your orders" if orders > 1 else "Bought once before"
-    if source == OWN_HISTORY:
-        return "Bought before"
-    if source == ALS:
-        return "Bought by customers who buy what you buy"
-    if source == ITEM_ITEM:
-        return "Bought by the buyers of what you buy"
-    if source == NEXT_ORDER:
-        return "Often bought in the order that follows ones like yours"
-    if source == SIMILAR_CUSTOMERS:
-        return "Bought by customers whose orders are like yours"
-    return POPULAR_REASON
-
-
-def together(ranking: RankedLists, catalogue: Catalogue, codes: Sequence[int], *, source: str) -> Iterator[Candidate]:
-    """Products bought in the same orders as `codes`, by the sum of their lifts; the reason names the strongest tie."""
+    What only seeds below 0 lead to is left out.
+    """
     total: dict[int, float] = {}
-    strongest: dict[int, float] = {}
-    reasons: dict[int, str] = {}
-    for code in dict.fromkeys(codes):
-        reason = f"Often in the same order as {catalogue.label(code)}"
-        pairs = zip(ranking.neighbours[code].tolist(), ranking.neighbour_lift[code].tolist(), strict=True)
-        for neighbour, lift in pairs:
-            if neighbour not in total:
-                total[neighbour] = strongest[neighbour] = lift
-                reasons[neighbour] = reason
-            else:
-                total[neighbour] += lift
-                if lift > strongest[neighbour]:
-                    strongest[neighbour] = lift
-                    reasons[neighbour] = reason
-    total.pop(NO_PRODUCT, None)
-    for neighbour in sorted(total, key=total.__getitem__, reverse=True):
-        yield Candidate(neighbour, total[neighbour], source, reasons[neighbour])
+    strongest: dict[int, tuple[float, int, int, str]] = {}
+    for seed, weight, source in seeds:
+        pairs = zip(ranking.neighbours[seed].tolist(), ranking.neighbour_lift[seed].tolist(), strict=True)
+        for place, (neighbour, lift) in enumerate(pairs):
+            if neighbour == NO_PRODUCT:
+                break
+            tie = lift * weight
+            total[neighbour] = total.get(neighbour, 0.0) + tie
+            if weight > 0 and (neighbour not in strongest or tie > strongest[neighbour][0]):
+                strongest[neighbour] = (tie, seed, place, source)
+    for neighbour in sorted(strongest, key=total.__getitem__, reverse=True):
+        if total[neighbour] > 0:
+            _, seed, place, source = strongest[neighbour]
+            yield Candidate(neighbour, total[neighbour], source, 0, seed, place)
 
 
-def same_category(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
-    """Products of the same category, most popular first; none when the product has no category."""
-    category = catalogue.value("category", code)
-    if category is None:
+def similar(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
+    """Products of the same category, else department: of the same brand and near in price first, then most popular.
+
+    Products without a sale stand among them: nothing but the catalogue is asked.
+    """
+    score = None
+    for attribute in ("category", "department"):
+        column = catalogue.attributes[attribute]
+        if column.of_product[code] != NO_VALUE:
+            alike = np.flatnonzero(column.of_product == column.of_product[code])
+            if len(alike) > 1:
+                score = np.zeros(len(alike))
+                break
+    if score is None:
         return
-    alike = catalogue.has("category", category)
-    for other in catalogue.by_popularity[alike[catalogue.by_popularity]].tolist():
+    brand = catalogue.attributes["brand"].of_product
+    if brand[code] != NO_VALUE:
+        score += brand[alike] == brand[code]
+    price = catalogue.price_of[code]
+    if price > 0:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score += np.nan_to_num(np.exp(-np.abs(np.log(catalogue.price_of[alike] / price))))
+    for position in np.lexsort((catalogue.place[alike], -score)).tolist():
+        other = int(alike[position])
         if other != code:
-            yield Candidate(other, None, CATEGORY, f"Also in {category}")
+            yield Candidate(other, float(score[position]), CATEGORY, seed=code)
 
 
-def segment(codes: Sequence[int]) -> Iterator[Candidate]:
-    """What customers of one segment buy, best first."""
-    for code in codes:
-        yield Candidate(code, None, SEGMENT, SEGMENT_REASON)
+def due(evidence: Evidence, row: int, moment: float) -> Iterator[Candidate]:
+    """What a customer buys in a rhythm and is due by `moment` (days since 1970), by how likely it is wanted now.
+
+    Due: the median gap is nearly over since the last order with it, and no three of them have gone by. The score is
+    orders a day, less the longer it is overdue.
+    """
+    own = evidence.own(row)
+    gap, since = evidence.own_gap[own].astype(np.float64), moment - evidence.own_last[own]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        passed = since / np.maximum(gap, 0.5)
+        score = np.exp(-np.maximum(passed - 1, 0)) / np.maximum(gap, 0.5)
+    is_due = (passed >= 0.8) & (passed <= 3)  # a gap not known compares false
+    codes, orders = evidence.own_products[own], evidence.own_orders[own]
+    for at in np.flatnonzero(is_due)[np.argsort(-score[is_due], kind="stable")].tolist():
+        yield Candidate(int(codes[at]), float(score[at]), DUE, int(orders[at]))
+
+
+def owned(evidence: Evidence, row: int) -> Iterator[Candidate]:
+    """Everything a customer ever bought, most often and latest first."""
+    own = evidence.own(row)
+    codes, orders = evidence.own_products[own], evidence.own_orders[own]
+    for at in np.lexsort((-evidence.own_last[own], -orders.astype(np.int64))).tolist():
+        yield Candidate(int(codes[at]), None, OWN_HISTORY, int(orders[at]))
+
+
+def trending(codes: Sequence[int], growth: Sequence[float]) -> Iterator[Candidate]:
+    """What sells more than it did, surest first."""
+    for code, score in zip(codes, growth, strict=True):
+        yield Candidate(code, score, TRENDING)
+
+
+def listed(codes: Sequence[int], source: str, *, scores: Sequence[float] | None = None) -> Iterator[Candidate]:
+    """A list made beforehand, best first."""
+    for at, code in enumerate(codes):
+        if code != NO_PRODUCT:
+            yield Candidate(code, None if scores is None else scores[at], source)
 
 
 def popular(catalogue: Catalogue) -> Iterator[Candidate]:
     """What all customers buy, best first."""
-    for code in catalogue.popular:
-        yield Candidate(code, None, POPULAR, POPULAR_REASON)
+    return listed(catalogue.popular, POPULAR)
 
 
 def remaining(catalogue: Catalogue, eligible: Eligible) -> Iterator[Candidate]:
     """Every eligible product beyond the popular ones, so that a narrow filter still finds what there is."""
     codes = catalogue.by_popularity[catalogue.popular_count :]
-    for code in codes[eligible.mask[codes]].tolist():
-        yield Candidate(code, None, CATALOGUE, CATALOGUE_REASON)
+    return listed(codes[eligible.mask[codes]].tolist(), CATALOGUE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 #: The columns a request may filter by equality.
 FILTERED = ("department", "category", "brand")
 NO_VALUE = -1
+_EVER = float("inf")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,54 @@ class Attribute:
     of_product: NDArray[np.int32]
 
 
+class Offer(NamedTuple):
+    """What may be shown from `since` to `until` (seconds since 1970): `shown`, and `sellable` of it, as mask and bytes.
+
+    Looking one product up costs less in bytes than in an array.
+    """
+
+    shown: NDArray[np.bool_]
+    sellable: NDArray[np.bool_]
+    sellable_bytes: bytes
+    since: float
+    until: float
+
+
+class Offers:
+    """Which products are on offer at a moment: listed by then, not expired, not hidden."""
+
+    def __init__(
+        self,
+        in_stock: NDArray[np.bool_],
+        hidden: NDArray[np.bool_],
+        listed: NDArray[np.float64],
+        expires: NDArray[np.float64],
+    ) -> None:
+        self._in_stock, self._hidden, self._listed, self._expires = in_stock, hidden, listed, expires
+        times = np.unique(np.concatenate((listed[np.isfinite(listed)], expires[np.isfinite(expires)])))
+        self._changes = times
+        self._last = self._make(-_EVER if len(times) else 0.0)
+
+    def at(self, moment: float) -> Offer:
+        """What is on offer at a moment (seconds since 1970); made anew only when a date has passed."""
+        offer = self._last
+        if not offer.since <= moment < offer.until:
+            offer = self._last = self._make(moment)
+        return offer
+
+    def _make(self, moment: float) -> Offer:
+        after = int(np.searchsorted(self._changes, moment, side="right"))
+        shown = ~self._hidden & (self._listed <= moment) & (moment < self._expires)
+        sellable = shown & self._in_stock
+        return Offer(
+            shown=shown,
+            sellable=sellable,
+            sellable_bytes=sellable.tobytes(),
+            since=float(self._changes[after - 1]) if after else -_EVER,
+            until=float(self._changes[after]) if after < len(self._changes) else _EVER,
+        )
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """One entry per product; a product's code is its position."""
@@ -32,11 +81,14 @@ class Catalogue:
     codes: Mapping[str, int]
     names: Sequence[str | None]
     prices: Sequence[float | None]
+    price_of: NDArray[np.float64]  # the same; NaN where there is none
     in_stock: NDArray[np.bool_]
+    offers: Offers
+    listed: NDArray[np.float64]  # seconds since 1970; NaN where it is not known
     attributes: Mapping[str, Attribute]  # of FILTERED
     by_popularity: NDArray[np.int32]  # every product: the popular ones, best first, then the rest
+    place: NDArray[np.int32]  # of each product in `by_popularity`
     popular_count: int  # how many of `by_popularity` were measured as popular
-    sellable: bytes  # `in_stock`, one byte a product: looking one up costs less than in an array
     categories: Sequence[str | None]
     popular: Sequence[int]  # the first `popular_count` of `by_popularity`
 
@@ -53,7 +105,7 @@ class Catalogue:
     def details(self, code: int, fields: Sequence[str]) -> dict[str, Any]:
         """What is known of a product, of the fields asked for."""
         return {
-            name: bool(self.sellable[code]) if name == "in_stock" else self.value(name, code)
+            name: bool(self.in_stock[code]) if name == "in_stock" else self.value(name, code)
             for name in dict.fromkeys(fields)
         }
 
@@ -71,20 +123,44 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
     ids = products["product_id"].to_pylist()
     first = np.asarray(popular, dtype=np.int32)
     rest = np.setdiff1d(np.arange(len(ids), dtype=np.int32), first)
+    by_popularity = np.concatenate([first, rest])
+    place = np.empty(len(ids), dtype=np.int32)
+    place[by_popularity] = np.arange(len(ids), dtype=np.int32)
     in_stock = np.array([flag is not False for flag in products["in_stock"].to_pylist()], dtype=bool)
+    listed = _seconds(products, "listed_at")
+    expires = _seconds(products, "expires_at")
+    hidden = np.zeros(len(ids), dtype=bool)
+    if "hidden" in products.column_names:
+        hidden = np.array([flag is True for flag in products["hidden"].to_pylist()], dtype=bool)
+    prices = products["price"].to_pylist()
+    offers = Offers(
+        in_stock, hidden, np.where(np.isnan(listed), -_EVER, listed), np.where(np.isnan(expires), _EVER, expires)
+    )
     return Catalogue(
         ids=ids,
         codes={product: code for code, product in enumerate(ids)},
         names=products["name"].to_pylist(),
-        prices=products["price"].to_pylist(),
+        prices=prices,
+        price_of=np.array([np.nan if price is None else price for price in prices], dtype=np.float64),
         in_stock=in_stock,
+        offers=offers,
+        listed=listed,
         attributes={name: _attribute(products[name]) for name in FILTERED},
-        by_popularity=np.concatenate([first, rest]),
+        by_popularity=by_popularity,
+        place=place,
         popular_count=len(first),
-        sellable=in_stock.tobytes(),
         categories=products["category"].to_pylist(),
         popular=first.tolist(),
     )
+
+
+def _seconds(products: pa.Table, name: str) -> NDArray[np.float64]:
+    """(products,) a time column in seconds since 1970; NaN where it is empty, or in lists of an earlier release."""
+    if name not in products.column_names:
+        return np.full(products.num_rows, np.nan)
+    column = products[name].cast(pa.timestamp("us")).combine_chunks().cast(pa.int64())
+    found: NDArray[np.float64] = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy() / 1e6
+    return found
 
 
 def _attribute(column: pa.ChunkedArray) -> Attribute:

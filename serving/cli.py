@@ -77,7 +77,7 @@ def recommend(
     """What a customer will buy next, or what goes with a cart, as the server would answer."""
     import msgspec
 
-    from serving.recommend import Circumstances
+    from serving.circumstances import Circumstances
     from serving.recommend import recommend as answer
     from serving.request_ids import new_id
     from serving.schemas import Filters, RecommendationRequest
@@ -116,7 +116,7 @@ def at_risk(
 
     from serving.at_risk import as_csv as csv_of
     from serving.at_risk import at_risk as answer
-    from serving.schemas import AtRiskQuery
+    from serving.schemas_customers import AtRiskQuery
     from serving.tables import at_risk_rows
 
     asked = {

@@ -14,16 +14,15 @@ from serving.event_types import Event, EventBatch, EventsAnswer, IdentifyAnswer,
 from serving.feedback import FeedbackPage
 from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
 from serving.schemas import (
-    AtRiskPage,
     Batch,
     BatchRequest,
-    CustomerPage,
     ModelsPage,
     PageRequest,
     Readiness,
     RecommendationRequest,
     Recommendations,
 )
+from serving.schemas_customers import AtRiskPage, AudiencePage, AudienceRequest, CustomerPage
 
 T = TypeVar("T")
 
@@ -70,6 +69,10 @@ class Client:
     def customer(self, customer_id: str) -> CustomerPage:
         """GET /v1/customers/{customer_id}."""
         return self._ask("GET", f"/v1/customers/{_quoted(customer_id)}", CustomerPage)
+
+    def audience(self, request: AudienceRequest) -> AudiencePage:
+        """POST /v1/audiences: the customers most likely to buy a product, or of a category."""
+        return self._ask("POST", "/v1/audiences", AudiencePage, body=request)
 
     def outcomes(self, sent: Sequence[Outcome]) -> OutcomesAnswer:
         """POST /v1/outcomes: what came of contacts; up to 1,000."""

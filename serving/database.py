@@ -41,6 +41,7 @@ events = sa.Table(
     sa.Column("variant", sa.String),
     sa.Column("strategy", sa.String),  # said by the request_id
     sa.Column("model_version", sa.String),  # likewise
+    sa.Column("propensity", sa.Float),
     sa.Column("received_at", sa.DateTime, nullable=False),  # UTC
     sqlite_autoincrement=True,  # a number is never given twice, so readers may go on from the last one they saw
 )
@@ -133,7 +134,18 @@ class Database:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.home.lock(LOCK, wait_seconds=30):
                 metadata.create_all(self.engine)
+                self._add_columns()
             self._made = True
+
+    def _add_columns(self) -> None:
+        """A table made by an earlier release lacks the columns that came since; all of those may be empty."""
+        for table in metadata.sorted_tables:
+            known = {column["name"] for column in sa.inspect(self.engine).get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in known:
+                    kind = column.type.compile(self.engine.dialect)
+                    with self.engine.begin() as connection:
+                        connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
     def close(self) -> None:
         """Give every connection back."""

@@ -19,7 +19,8 @@ from features.settings import Settings
 from features.terminal import out, print_table, progress, step
 from serving.client import Client
 from serving.exposure import LOOPBACK
-from serving.schemas import CustomerPage, RecommendationRequest, Recommendations
+from serving.schemas import RecommendationRequest, Recommendations
+from serving.schemas_customers import CustomerPage
 from serving.server import free_port, running
 from serving.tables import at_risk_rows, recommendation_rows
 

@@ -104,7 +104,7 @@ def rows_of(sent: Iterable[Event]) -> list[Row]:
 
 def identify_row(session_id: str, customer_id: str, *, at: datetime) -> Row:
     """The row that says whose a visit is."""
-    empty = dict.fromkeys(("product_id", "placement", "request_id", "experiment", "variant"))
+    empty = dict.fromkeys(("product_id", "placement", "request_id", "experiment", "variant", "propensity"))
     return {
         **empty,
         # Ids of events hold no line feed, so this can be no event's.

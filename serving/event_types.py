@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from features.schema import EARLIEST
-from serving.schemas import Name
+from serving.schemas import Name, Propensity
 
 MOST_EVENTS = 1000
 #: The lake trims text and takes none that is empty, so what would not come back as it was sent is refused.
 _PATTERN = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 EventId = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PATTERN)]
 RequestId = Annotated[str, Meta(min_length=1, max_length=400, pattern=_PATTERN)]
-EventKind = Literal["view", "cart", "impression", "click", "purchase"]
+EventKind = Literal["view", "cart", "impression", "click", "purchase", "dislike", "return"]
 _AHEAD = timedelta(days=1)
 
 
@@ -35,6 +35,9 @@ class Event(Struct, forbid_unknown_fields=True, frozen=True):
     request_id: Annotated[RequestId | None, Meta(description="The answer that showed the product.")] = None
     experiment: Annotated[Name | None, Meta(description="The experiment; else the one of the request_id.")] = None
     variant: Annotated[Name | None, Meta(description="The variant; else the one of the request_id.")] = None
+    propensity: Annotated[Propensity | None, Meta(description="The item's propensity, where the answer gave one.")] = (
+        None
+    )
 
 
 class EventBatch(Struct, forbid_unknown_fields=True, frozen=True):
@@ -117,4 +120,5 @@ def as_row(event: Event) -> dict[str, Any]:
         "request_id": event.request_id,
         "experiment": event.experiment,
         "variant": event.variant,
+        "propensity": event.propensity,
     }

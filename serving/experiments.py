@@ -7,7 +7,7 @@ metric = "click"                   # or "purchase"
 share = 0.5
 [home-order.variants.own-first]
 share = 0.5
-own_list_first = true              # parameters: own_list_first, rebuy_hours, scores
+own_list_first = true              # parameters: own_list_first, rebuy_hours, scores, diversity, novelty, explore
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from features.errors import ConfigError
-from serving.schemas import Name
+from serving.schemas import Dial, Name
 
 _WHOLE = 1e-6
 
@@ -34,6 +34,9 @@ class Variant(Struct, forbid_unknown_fields=True, frozen=True):
     own_list_first: bool = False  # the customer's own list leads, then cart and visit
     rebuy_hours: Annotated[float, Meta(ge=0)] | None = None
     scores: Name | None = None  # the version of a scoring: other models
+    diversity: Dial | None = None
+    novelty: Dial | None = None
+    explore: Dial | None = None
 
 
 class Experiment(Struct, forbid_unknown_fields=True, frozen=True):

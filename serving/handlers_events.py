@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import event_types, outcomes
+from serving.answering import runtime_of
 from serving.event_log import Row, identify_row, rows_of
 from serving.event_types import (
     Event,
@@ -23,7 +24,6 @@ from serving.event_types import (
 )
 from serving.exchange import MOST_BYTES_OF_MANY, NoQuery, as_json, decode, path_id, query, read_body
 from serving.feedback import FeedbackQuery, feedback
-from serving.handlers import runtime_of
 from serving.keys import now_utc
 from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
 from serving.problems import BadRequestError

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 from features.errors import DataError
@@ -42,7 +43,9 @@ def remember(home: Home, state: State) -> None:
     folder = home.live / LAST_GOOD
     keep(home, state.version, under=LAST_GOOD)
     if state.catalogue is not None:
-        products = [state.catalogue.ids[code] for code in state.catalogue.popular if state.catalogue.sellable[code]]
+        now = datetime.now(UTC).timestamp()
+        sellable = state.catalogue.offers.at(now).sellable
+        products = [state.catalogue.ids[code] for code in state.catalogue.popular if sellable[code]]
         write_text(folder / STATIC, "".join(f"{product}\n" for product in products[:1000]))
     write_text(folder / CURRENT, state.version)
     for other in folder.iterdir():

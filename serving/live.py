@@ -30,6 +30,7 @@ class Interest:
     views: tuple[str, ...] = ()
     cart: tuple[str, ...] = ()
     bought: Mapping[str, Bought] = field(default_factory=dict)
+    against: tuple[str, ...] = ()  # disliked, or sent back
 
 
 NO_INTEREST = Interest()
@@ -42,22 +43,33 @@ class Visit:
     views: dict[str, datetime] = field(default_factory=dict)
     cart: dict[str, datetime] = field(default_factory=dict)
     bought: dict[str, list[datetime]] = field(default_factory=dict)
+    against: dict[str, datetime] = field(default_factory=dict)
 
     def note(self, kind: str, product: str, at: datetime) -> None:
-        """One event. A purchase ends the interest in a product."""
+        """One event. A purchase ends the interest in a product, and what was said against it; so does the reverse."""
         if kind in ("view", "click"):
             _latest(self.views, product, at)
         elif kind == "cart":
             _latest(self.cart, product, at)
         elif kind == "purchase":
             self._buy(product, [at])
-            self.views.pop(product, None)
-            self.cart.pop(product, None)
+            for done in (self.views, self.cart, self.against):
+                done.pop(product, None)
+        elif kind in ("dislike", "return"):
+            _latest(self.against, product, at, most=MOST_BOUGHT)
+            self.bought.pop(product, None)
+            for done in (self.views, self.cart):
+                done.pop(product, None)
 
     def join(self, other: Visit) -> None:
         """Take in what another did; what is newer stays last."""
-        for mine, theirs in ((self.views, other.views), (self.cart, other.cart)):
-            both = sorted({**theirs, **mine}.items(), key=lambda pair: pair[1])[-MOST_KEPT:]
+        kept = (
+            (self.views, other.views, MOST_KEPT),
+            (self.cart, other.cart, MOST_KEPT),
+            (self.against, other.against, MOST_BOUGHT),
+        )
+        for mine, theirs, most in kept:
+            both = sorted({**theirs, **mine}.items(), key=lambda pair: pair[1])[-most:]
             mine.clear()
             mine.update(both)
         for product, times in other.bought.items():
@@ -78,10 +90,10 @@ def _bought_since(bought: Mapping[str, list[datetime]], since: datetime | None) 
     return counted
 
 
-def _latest(products: dict[str, datetime], product: str, at: datetime) -> None:
+def _latest(products: dict[str, datetime], product: str, at: datetime, *, most: int = MOST_KEPT) -> None:
     products.pop(product, None)
     products[product] = at
-    if len(products) > MOST_KEPT:
+    if len(products) > most:
         products.pop(next(iter(products)))
 
 
@@ -144,6 +156,7 @@ class Live:
             views=tuple(product for product, at in visit.views.items() if at >= from_then),
             cart=tuple(product for product, at in visit.cart.items() if at >= from_then),
             bought=_bought_since(visit.bought, bought_since) if visit.bought else {},
+            against=tuple(visit.against),
         )
 
     def _own(self, session: str, customer: str) -> None:

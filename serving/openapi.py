@@ -18,25 +18,32 @@ from serving.exchange import with_validator
 from serving.feedback import FeedbackPage, FeedbackQuery
 from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
 from serving.schemas import (
-    AtRiskPage,
-    AtRiskQuery,
     Batch,
     BatchRequest,
-    CustomerPage,
-    ExportQuery,
     Health,
     ModelsPage,
     PageRequest,
     Problem,
+    ProductsQuery,
     Readiness,
     RecommendationRequest,
     Recommendations,
+)
+from serving.schemas_customers import (
+    AtRiskPage,
+    AtRiskQuery,
+    AudiencePage,
+    AudienceQuery,
+    AudienceRequest,
+    CustomerPage,
+    ExportQuery,
 )
 
 _TYPES = (
     *(RecommendationRequest, Recommendations, BatchRequest, Batch, PageRequest),
     *(Event, EventBatch, EventsAnswer, EventsQuery, IdentifyRequest, IdentifyAnswer),
     *(Outcome, OutcomeBatch, OutcomesAnswer, FeedbackQuery, FeedbackPage),
+    *(ProductsQuery, AudienceRequest, AudienceQuery, AudiencePage),
     *(AtRiskPage, AtRiskQuery, ExportQuery, CustomerPage, ModelsPage, Health, Readiness, Problem),
 )
 _PAGE = """<!doctype html>
@@ -85,7 +92,7 @@ _KEY, _BODY, _STORE, _QUERY = (401, 403, 429), (400, 413, 415, 422), (503,), (42
 _PRODUCT = "/v1/products/{product_id}"
 _OPERATIONS = (
     _Operation(
-        *("POST", "/v1/recommendations", "Products for a customer, a visit or a cart", "Recommendations"),
+        *("POST", "/v1/recommendations", "Products for a question, a customer, a visit or a cart", "Recommendations"),
         body=("RecommendationRequest",),
         errors=(*_KEY, *_BODY),
     ),
@@ -100,7 +107,7 @@ _OPERATIONS = (
         errors=(*_KEY, *_BODY),
     ),
     _Operation(
-        *("GET", f"{_PRODUCT}/similar", "Products of the same category", "Recommendations"),
+        *("GET", f"{_PRODUCT}/similar", "Products of the same kind, nearest first", "Recommendations"),
         query="ProductsQuery",
         errors=(*_KEY, *_QUERY),
     ),
@@ -137,6 +144,13 @@ _OPERATIONS = (
         errors=(*_KEY, *_QUERY),
     ),
     _Operation(
+        *("POST", "/v1/audiences", "The customers most likely to buy a product, or of a category", "AudiencePage"),
+        body=("AudienceRequest",),
+        query="AudienceQuery",
+        errors=(*_KEY, *_BODY),
+        csv=True,
+    ),
+    _Operation(
         *("POST", "/v1/outcomes", "What came of contacts; one, or up to 1,000", "OutcomesAnswer"),
         body=("Outcome", "OutcomeBatch"),
         errors=(*_KEY, *_BODY, *_STORE),
@@ -151,7 +165,6 @@ _OPERATIONS = (
     _Operation("GET", "/livez", "The same", "Health"),
     _Operation("GET", "/readyz", "Whether the server answers, and what is away", "Readiness"),
 )
-_K = {"type": "integer", "minimum": 1, "maximum": 100, "default": 10, "description": "How many products."}
 
 
 @cache
@@ -160,9 +173,8 @@ def openapi() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     queries = {
         name: components.pop(name)["properties"]
-        for name in ("AtRiskQuery", "ExportQuery", "EventsQuery", "FeedbackQuery")
+        for name in ("AtRiskQuery", "ExportQuery", "EventsQuery", "FeedbackQuery", "ProductsQuery", "AudienceQuery")
     }
-    queries["ProductsQuery"] = {"k": _K}
     paths: dict[str, dict[str, Any]] = {}
     for operation in _OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, queries)
@@ -200,7 +212,7 @@ def _described(operation: _Operation, queries: dict[str, Any]) -> dict[str, Any]
     if operation.csv:
         content["text/csv"] = {"schema": {"type": "string"}, "example": examples.CSV}
     responses: dict[str, Any] = {"200": {"description": "The answer", "content": content}}
-    if operation.csv and operation.answer:
+    if operation.csv and operation.answer and operation.method == "GET":
         responses["304"] = {"description": "As the client has it already (If-None-Match)"}
     for status in sorted(operation.errors):
         responses[str(status)] = {

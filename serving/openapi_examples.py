@@ -12,9 +12,10 @@ _ITEM = {
     "name": "CHICKEN BREAST BONELESS",
     "score": 3.91,
     "source": "own_history",
-    "reason": "Bought in 5 of your orders",
+    "reason": "You buy this about every 12 days; last 14 days ago",
     "category": "CHICKEN",
     "price": 6.99,
+    "grounds": {"orders": 5, "every_days": 12.0, "days_ago": 14, "due_on": "2024-05-29"},
 }
 _ANSWER = {
     "items": [_ITEM],
@@ -111,6 +112,26 @@ OF: dict[str, Any] = {
     "OutcomeBatch": {"outcomes": [_OUTCOME]},
     "OutcomesAnswer": {"accepted": 1, "duplicates": 0},
     "FeedbackPage": _FEEDBACK,
+    "AudienceRequest": {"category": "CHEESE", "days": 14, "limit": 2},
+    "AudiencePage": {
+        "items": [
+            {
+                "customer_id": "1",
+                "probability": 0.61,
+                "times_bought": 12,
+                "orders": 86,
+                "days_since_bought": 9,
+                "reason": "bought it 12 times in 86 orders, last 9 days ago",
+            }
+        ],
+        "total": 2469,
+        "days": 14.0,
+        "strategy": "own_share",
+        "fallback": None,
+        "model": "propensity",
+        "model_version": 1,
+        "as_of": "2024-06-01T00:00:00+00:00",
+    },
     "AtRiskPage": {
         "items": [_SCORED],
         "total": 212,
@@ -166,6 +187,7 @@ _DETAILS = {
 }
 _FIELDS = {
     "/v1/events": ("events[3].kind", "Invalid enum value 'seen'"),
+    "/v1/audiences": ("product_id", "name exactly one of product_id, category, department, brand"),
     "/v1/outcomes": ("outcome", "Invalid enum value 'called'"),
     "/v1/customers/{customer_id}": ("customer_id", "longer than 200 characters"),
     "/v1/models": ("nonsense", "Object contains unknown field 'nonsense'"),

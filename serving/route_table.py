@@ -8,7 +8,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import handlers, handlers_events, openapi
+from serving import handlers, handlers_customers, handlers_events, openapi
 from serving.scopes import KeyScope
 
 #: Anybody, without a key.
@@ -37,9 +37,10 @@ ROUTES = (
     ApiRoute("GET", "/v1/products/{product_id}/bought-together", handlers.products_bought_together, SITE),
     ApiRoute("POST", "/v1/events", handlers_events.events, SITE),
     ApiRoute("POST", "/v1/sessions/{session_id}/customer", handlers_events.identify, SITE),
-    ApiRoute("GET", "/v1/customers/at-risk", handlers.customers_at_risk, RETENTION),
-    ApiRoute("GET", "/v1/customers/at-risk/export", handlers.export_at_risk, RETENTION),
-    ApiRoute("GET", "/v1/customers/{customer_id}", handlers.one_customer, RETENTION),
+    ApiRoute("GET", "/v1/customers/at-risk", handlers_customers.customers_at_risk, RETENTION),
+    ApiRoute("GET", "/v1/customers/at-risk/export", handlers_customers.export_at_risk, RETENTION),
+    ApiRoute("GET", "/v1/customers/{customer_id}", handlers_customers.one_customer, RETENTION),
+    ApiRoute("POST", "/v1/audiences", handlers_customers.audience, RETENTION),
     ApiRoute("POST", "/v1/outcomes", handlers_events.outcome, RETENTION),
     ApiRoute("GET", "/v1/feedback", handlers_events.what_came_of_it, ADMIN),
     ApiRoute("GET", "/v1/models", handlers.models, ANY),

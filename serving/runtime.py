@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from features.home import Home
 from features.settings import Settings
+from serving.circumstances import Circumstances
 from serving.database import Database, StoreAwayError, open_database
 from serving.deadline import Deadline
 from serving.event_log import EventLog
@@ -21,14 +22,15 @@ from serving.live import NO_INTEREST, Live
 from serving.live_feed import LiveFeed
 from serving.metrics import Metrics
 from serving.outcomes import Contacts, OutcomeLog
+from serving.questions import STRATEGIES
 from serving.rate_limit import RateLimit
-from serving.recommend import STRATEGIES, Circumstances
 from serving.reload import Holder
 from serving.request_ids import new_id
+from serving.rule_book import RulesFile
 from serving.state import State
 
 log = logging.getLogger("regulars.serving")
-PARTS = ("scores", "events", "keys", "registry")
+PARTS = ("scores", "events", "keys", "registry", "rules")
 #: How far back live events are taken in at a start, where the scores do not say.
 _REPLAYED = timedelta(days=7)
 _KEYS_EVERY_SECONDS = 30.0
@@ -47,6 +49,7 @@ class Runtime:
     outcomes: OutcomeLog
     keys: Keys
     experiments: Experiments
+    rules: RulesFile
     metrics: Metrics
     limits: RateLimit
     contacts: Contacts = field(default_factory=Contacts)
@@ -71,6 +74,7 @@ class Runtime:
     def refresh(self) -> None:
         """Take up new scores and keys, and look what is away. Called about once a second."""
         self.holder.refresh()
+        self.rules.refresh()
         self._refresh_keys()
         self.refresh_contacts()
         self._look_around()
@@ -109,6 +113,7 @@ class Runtime:
             "events": self.feed.problem,
             "keys": self.problems.get("keys"),
             "registry": registry_problem(self.holder.home),
+            "rules": self.rules.problem,
         }
         self.problems = {part: what for part, what in found.items() if what is not None}
         for part in PARTS:
@@ -121,9 +126,10 @@ class Runtime:
 
         One answer is made from one state, whatever is loaded meanwhile.
         """
-        settings, holder = self.settings, self.holder
+        settings, holder, rules = self.settings, self.holder, self.rules
         state, hours, own_list_first = holder.state, settings.rebuy_hours, False
-        assigned = None
+        assigned, diversity, novelty, explore = None, None, None, None
+        moment = now_utc()
         if self.experiments:
             assigned = assign(self.experiments, unit=customer_id or session_id, placement=placement)
         if assigned is not None:
@@ -131,9 +137,9 @@ class Runtime:
             own_list_first = chosen.own_list_first
             hours = hours if chosen.rebuy_hours is None else chosen.rebuy_hours
             state = state if chosen.scores is None else holder.variants.get(chosen.scores, state)
+            diversity, novelty, explore = chosen.diversity, chosen.novelty, chosen.explore
         interest, rebuy_after = NO_INTEREST, None
         if self.live.knows(customer_id, session_id):
-            moment = now_utc()
             interest = self.live.interest(
                 customer_id,
                 session_id,
@@ -144,12 +150,18 @@ class Runtime:
             rebuy_after = moment - timedelta(hours=hours)
         return state, Circumstances(
             request_id=new_id(),
+            now=moment,
             interest=interest,
             rebuy_after=rebuy_after,
             own_list_first=own_list_first,
             experiment=None if assigned is None else assigned.experiment,
             variant=None if assigned is None else assigned.variant,
+            diversity=diversity,
+            novelty=novelty,
+            explore=explore,
             deadline=Deadline(settings.answer_ms / 1000),
+            rules=None if state.catalogue is None or rules.path is None else rules.book(state.catalogue),
+            hidden=rules.rules.hide,
             static=holder.static,
         )
 
@@ -174,6 +186,7 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None) -> Runti
         outcomes=OutcomeLog(database),
         keys=Keys(database),
         experiments=experiments,
+        rules=RulesFile(settings.rules_file),
         metrics=counted,
         limits=RateLimit(workers=settings.workers),
     )

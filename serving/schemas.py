@@ -12,8 +12,11 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:/-]+$")]
 Ids = Annotated[list[Id], Meta(max_length=200)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
-Stage = Literal["new", "regular", "slipping", "lapsed", "lost"]
-SortKey = Literal["value_at_risk", "churn_probability", "expected_spend", "spend", "days_since_last_order"]
+Propensity = Annotated[float, Meta(gt=0, le=1)]
+Dial = Annotated[float, Meta(ge=0, le=1)]
+Price = Annotated[float, Meta(ge=0, le=1e12)]
+IfNothing = Literal["empty", "popular"]
+Question = Literal["next_purchase", "buy_again", "trending", "new_arrivals", "category", "similar", "bought_together"]
 
 
 class Filters(Struct, forbid_unknown_fields=True, frozen=True):
@@ -26,6 +29,15 @@ class Filters(Struct, forbid_unknown_fields=True, frozen=True):
     category: Annotated[Text | None, Meta(description="Only this category.")] = None
     brand: Annotated[Text | None, Meta(description="Only this brand.")] = None
     exclude: Annotated[Ids, Meta(description="Products never to return.")] = field(default_factory=list)
+    min_price: Annotated[Price | None, Meta(description="Least price; a product without one is left out.")] = None
+    max_price: Annotated[Price | None, Meta(description="Highest price; a product without one is left out.")] = None
+    exclude_bought_days: Annotated[
+        float, Meta(ge=0, le=36_500, description="Leave out what the customer bought within so many days.")
+    ] = 0
+    repeats: Annotated[
+        bool | None,
+        Meta(description="False: nothing the customer ever bought. True: all. Null: as the shop's rules say."),
+    ] = None
 
 
 ProductField = Literal["department", "brand", "in_stock"]
@@ -47,6 +59,58 @@ class RecommendationRequest(Struct, forbid_unknown_fields=True, frozen=True):
         list[ProductField], Meta(max_length=10, description="Further fields wanted of each product, in `product`.")
     ] = field(default_factory=list)
     dry_run: Annotated[bool, Meta(description="Answer, but count it nowhere.")] = False
+    question: Annotated[
+        Question,
+        Meta(
+            description="next_purchase; buy_again (what is due, and when); trending; new_arrivals (for the customer); "
+            "category (the order of a category page); similar and bought_together (around product_id)."
+        ),
+    ] = "next_purchase"
+    product_id: Annotated[Id | None, Meta(description="The product that similar and bought_together are around.")] = (
+        None
+    )
+    offset: Annotated[int, Meta(ge=0, le=10_000, description="Products to skip: the next page.")] = 0
+    if_nothing: Annotated[
+        IfNothing | None,
+        Meta(description="When the filters leave nothing: an empty list, or popular products without the filters."),
+    ] = None
+    diversity: Annotated[Dial | None, Meta(description="0: the best first. 1: each unlike those before it.")] = None
+    novelty: Annotated[Dial | None, Meta(description="0: the best first. 1: the least known first.")] = None
+    explore: Annotated[
+        Dial | None, Meta(description="Share of the places given to chance; each item then has its propensity.")
+    ] = None
+
+
+class Grounds(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The numbers behind a reason. Days are counted to the moment of the answer."""
+
+    product_id: Annotated[str | None, Meta(description="The other product that the numbers are about.")] = None
+    support: Annotated[int | None, Meta(description="Orders with both products.")] = None
+    confidence: Annotated[float | None, Meta(description="Share of the other product's orders that hold this.")] = None
+    lift: Annotated[float | None, Meta(description="That share over this product's share of all orders.")] = None
+    orders: Annotated[int | None, Meta(description="Orders of the customer that held it.")] = None
+    every_days: Annotated[float | None, Meta(description="Median days between those orders.")] = None
+    days_ago: Annotated[int | None, Meta(description="Whole days since the last of them.")] = None
+    due_on: Annotated[str | None, Meta(description="When it is bought again by that rhythm.")] = None
+    lately: Annotated[int | None, Meta(description="Orders of the shop with it, in the last window_days.")] = None
+    before: Annotated[int | None, Meta(description="The same, in as many days before.")] = None
+    window_days: int | None = None
+    of_kind: Annotated[int | None, Meta(description="What the customer bought of its category or brand.")] = None
+    listed_on: str | None = None
+
+
+class ProductsQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    """Which products around one product, and how many."""
+
+    k: Annotated[int, Meta(ge=1, le=100, description="How many products.")] = 10
+    in_stock: Annotated[bool, Meta(description="False: also what cannot be sold now.")] = True
+    department: Annotated[Text | None, Meta(description="Only this department.")] = None
+    category: Annotated[Text | None, Meta(description="Only this category.")] = None
+    brand: Annotated[Text | None, Meta(description="Only this brand.")] = None
+    min_price: Annotated[Price | None, Meta(description="Least price.")] = None
+    max_price: Annotated[Price | None, Meta(description="Highest price.")] = None
+    customer_id: Annotated[Id | None, Meta(description="The customer, when known.")] = None
+    placement: Annotated[Name | None, Meta(description="Where it is shown.")] = None
 
 
 class Item(Struct, frozen=True, gc=False):
@@ -62,7 +126,7 @@ class Item(Struct, frozen=True, gc=False):
         str,
         Meta(
             description="own_history, als, item_item, next_order, similar_customers, cart, session, bought_together, "
-            "category, segment, popular, catalogue, static."
+            "due, category, trending, new, profile, segment, popular, catalogue, pinned, static."
         ),
     ]
     reason: Annotated[str, Meta(description="Why, in words.")]
@@ -70,6 +134,13 @@ class Item(Struct, frozen=True, gc=False):
     price: float | None = None
     product: Annotated[
         dict[str, str | bool | None] | UnsetType, Meta(description="The fields asked for; absent when none were.")
+    ] = UNSET
+    grounds: Annotated[Grounds | UnsetType, Meta(description="The numbers in the reason; absent when it has none.")] = (
+        UNSET
+    )
+    propensity: Annotated[
+        float | UnsetType,
+        Meta(description="The chance that this answer held it; absent without exploration. Send it with the events."),
     ] = UNSET
 
 
@@ -80,8 +151,8 @@ class Recommendations(Struct, frozen=True):
     strategy: Annotated[
         str,
         Meta(
-            description="personal, cart, session, bought_together, category, segment, popular, static, "
-            "or none when there is nothing to give."
+            description="personal, cart, session, bought_together, due, category, trending, new, profile, segment, "
+            "popular, pinned, static, or none when there is nothing to give."
         ),
     ]
     fallback: Annotated[str | None, Meta(description="Why the answer is plainer than asked for; null if it is not.")]
@@ -106,6 +177,7 @@ class BatchRequest(Struct, forbid_unknown_fields=True, frozen=True):
         default_factory=list
     )
     dry_run: Annotated[bool, Meta(description="Answer, but count it nowhere.")] = False
+    question: Annotated[Question, Meta(description="As for one answer.")] = "next_purchase"
 
 
 class Batch(Struct, frozen=True):
@@ -120,6 +192,10 @@ class Place(Struct, forbid_unknown_fields=True, frozen=True):
     placement: Annotated[Name, Meta(description="Where it is shown.")]
     k: Annotated[int, Meta(ge=1, le=100, description="How many products.")] = 10
     filters: Filters = field(default_factory=Filters)
+    question: Annotated[Question, Meta(description="As for one answer.")] = "next_purchase"
+    product_id: Annotated[Id | None, Meta(description="The product that similar and bought_together are around.")] = (
+        None
+    )
 
 
 class PageRequest(Struct, forbid_unknown_fields=True, frozen=True):
@@ -137,83 +213,6 @@ class PageRequest(Struct, forbid_unknown_fields=True, frozen=True):
     )
     distinct: Annotated[bool, Meta(description="Show no product in two placements.")] = True
     dry_run: Annotated[bool, Meta(description="Answer, but count it nowhere.")] = False
-
-
-class AtRiskQuery(Struct, forbid_unknown_fields=True, frozen=True):
-    """Which customers at risk, in which order."""
-
-    min_probability: Annotated[Probability, Meta(description="Least churn probability.")] = 0.0
-    min_value_at_risk: Annotated[float, Meta(ge=0, description="Least value at risk, in the shop's currency.")] = 0.0
-    stage: Annotated[Stage | None, Meta(description="Only this stage of life.")] = None
-    sort: Annotated[SortKey, Meta(description="Highest first.")] = "value_at_risk"
-    limit: Annotated[int, Meta(ge=1, le=10_000, description="Rows of one page.")] = 50
-    offset: Annotated[int, Meta(ge=0, le=2**53, description="Rows to skip.")] = 0
-    include_contacted: Annotated[
-        bool, Meta(description="Also who was contacted lately (setting contact_rest_days). Never who opted out.")
-    ] = False
-    format: Annotated[Literal["json", "csv"] | None, Meta(description="Over the Accept header.")] = None
-
-
-class ExportQuery(Struct, forbid_unknown_fields=True, frozen=True):
-    """Which customers at risk, in which order; all of them."""
-
-    min_probability: Annotated[Probability, Meta(description="Least churn probability.")] = 0.0
-    min_value_at_risk: Annotated[float, Meta(ge=0, description="Least value at risk, in the shop's currency.")] = 0.0
-    stage: Annotated[Stage | None, Meta(description="Only this stage of life.")] = None
-    sort: Annotated[SortKey, Meta(description="Highest first.")] = "value_at_risk"
-    include_contacted: Annotated[
-        bool, Meta(description="Also who was contacted lately (setting contact_rest_days). Never who opted out.")
-    ] = False
-
-
-class ScoredCustomer(Struct, frozen=True):
-    """One customer with scores. Probabilities are of the horizon; money is in the shop's currency."""
-
-    customer_id: str
-    churn_probability: float | None
-    value_at_risk: float | None
-    expected_spend: float | None
-    purchase_probability: float | None
-    stage: str
-    days_since_last_order: int
-    last_order_at: str
-    orders: int
-    spend: float | None
-    reasons: list[str]
-    last_outcome: Annotated[str | None, Meta(description="What came of the last contact.")] = None
-    last_outcome_at: str | None = None
-
-
-class AtRiskPage(Struct, frozen=True):
-    """One page of customers at risk, how they were found, and by which model version."""
-
-    items: list[ScoredCustomer]
-    total: int
-    limit: int
-    offset: int
-    sorted_by: str
-    strategy: Annotated[
-        str, Meta(description="churn, recency when there is no churn model, none when nothing is scored.")
-    ]
-    fallback: str | None
-    model: str
-    model_version: int | None
-    as_of: str | None
-    horizon_days: int | None
-
-
-class CustomerPage(Struct, frozen=True):
-    """One customer: scores, reasons and next purchases."""
-
-    customer_id: str
-    known: bool
-    active: bool | None
-    scores: ScoredCustomer | None
-    next_purchases: Recommendations
-    models: dict[str, int | None]
-    as_of: str | None
-    horizon_days: int | None
-    currency: str
 
 
 class ModelsPage(Struct, frozen=True):

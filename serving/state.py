@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,15 @@ from features.errors import DataError
 from features.home import Home
 from serving.catalogue import Catalogue, make_catalogue
 from serving.customer_columns import CustomerColumns, make_columns
+from serving.insights import NO_INSIGHTS, Insights, make_insights
 from serving.segments import segment_favourites
 from training.bundle import MANIFEST, read_manifest
+from training.evidence import ARRAYS as EVIDENCE_ARRAYS
 from training.ranked_lists import ARRAYS, RankedLists, load_ranked_lists
 
+#: Scores older than this are of the past: days are counted to the moment they are of, and not to now.
+FRESH = timedelta(days=45)
+EPOCH = datetime(1970, 1, 1)
 KIND = "scores"
 CURRENT = "CURRENT"
 CUSTOMERS = "customers.parquet"
@@ -41,6 +46,8 @@ class State:
     catalogue: Catalogue | None = None
     columns: CustomerColumns | None = None
     segments: Mapping[str, Sequence[int]] = field(default_factory=dict)  # stage -> codes of its favourite products
+    insights: Insights = NO_INSIGHTS
+    newcomer_rows: Mapping[str, int] = field(default_factory=dict)  # customer_id without orders -> row of its profile
 
     @property
     def as_of(self) -> str | None:
@@ -52,6 +59,13 @@ class State:
     def scored_at(self) -> datetime | None:
         """The same moment, in UTC without a zone."""
         return None if self.as_of is None else datetime.fromisoformat(self.as_of).astimezone(UTC).replace(tzinfo=None)
+
+    def moment(self, now: datetime | None) -> datetime:
+        """The moment (UTC) that days are counted to: `now`, or that of the scores when they are of the past."""
+        scored_at = self.scored_at
+        if now is None or (scored_at is not None and now - scored_at > FRESH):
+            return scored_at or EPOCH
+        return now
 
     @property
     def models(self) -> Mapping[str, int | None]:
@@ -94,6 +108,7 @@ def read_state(directory: Path, *, version: str) -> State:
     ranked_rows = {} if ranking is None else _positions(ranking.customers)
     if ranked_rows == rows:
         ranked_rows = rows  # everybody has a list, as is usual: one dictionary of ids is enough
+    catalogue = None if ranking is None else make_catalogue(ranking.products, ranking.popular)
     return State(
         version=version,
         about=about,
@@ -101,9 +116,11 @@ def read_state(directory: Path, *, version: str) -> State:
         rows=rows,
         ranking=ranking,
         ranked_rows=ranked_rows,
-        catalogue=None if ranking is None else make_catalogue(ranking.products, ranking.popular),
+        catalogue=catalogue,
         columns=make_columns(customers),
         segments={} if ranking is None else segment_favourites(ranking, ranked_rows, customers),
+        insights=NO_INSIGHTS if ranking is None or catalogue is None else make_insights(catalogue, ranking.evidence),
+        newcomer_rows={} if ranking is None else _newcomer_rows(ranking),
     )
 
 
@@ -111,7 +128,17 @@ def _ranking(directory: Path) -> RankedLists:
     """The lists, still memory-mapped: as plain arrays, whose rows are taken out several times faster."""
     found = load_ranked_lists(directory)
     plain: dict[str, Any] = {name: getattr(found, name).view(np.ndarray) for name in ARRAYS}
-    return replace(found, **plain)
+    evidence = found.evidence
+    if evidence is not None:
+        evidence = replace(evidence, **{name: getattr(evidence, name).view(np.ndarray) for name in EVIDENCE_ARRAYS})
+    return replace(found, **plain, evidence=evidence)
+
+
+def _newcomer_rows(ranking: RankedLists) -> dict[str, int]:
+    if ranking.newcomers is None:
+        return {}
+    customers = ranking.newcomers.customers
+    return dict(zip(customers["customer_id"].to_pylist(), customers["profile"].to_pylist(), strict=True))
 
 
 def _about(directory: Path) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serving.schemas import AtRiskPage, Recommendations
+from serving.schemas import Recommendations
+from serving.schemas_customers import AtRiskPage
 
 Rows = tuple[Sequence[str], Sequence[Sequence[object]]]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from serving.at_risk import at_risk
-from serving.recommend import Circumstances, recommend
-from serving.schemas import AtRiskQuery, RecommendationRequest
+from serving.circumstances import Circumstances
+from serving.recommend import recommend
+from serving.schemas import RecommendationRequest
+from serving.schemas_customers import AtRiskQuery
 from serving.state import State
 
 _CUSTOMERS = 50

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.engine import connect
 from features.matrix import Purchases, day_number
-from features.schema import PRODUCTS, C
+from features.schema import INTERACTIONS, PRODUCTS, C
+from training.evidence import Evidence
+from training.gather_evidence import gather
+from training.newcomer_lists import newcomer_lists
 from training.pair_table import CandidateSources
 from training.protocols import Context
 from training.ranked_lists import NO_PRODUCT, RankedLists
@@ -27,27 +31,33 @@ POPULAR_DEPTH = 1_000
 def catalogue(context: Context) -> pa.Table:
     """One row per product that was sold or is in the products table, sorted by product_id.
 
-    product_id, name, department, category, brand, price (as listed, else the median paid for one), in_stock.
+    product_id, name, department, category, brand, price (as listed, else the median paid for one), in_stock,
+    hidden, listed_at, expires_at.
     """
     backend = connect(context.settings)
     lines = f"read_parquet('{context.lake.file('order_lines')}')"
+    texts = (C.NAME, C.DEPARTMENT, C.CATEGORY, C.BRAND)
+    kinds = dict.fromkeys(texts, "VARCHAR") | {
+        **{C.PRICE: "DOUBLE", C.IN_STOCK: "BOOLEAN", C.HIDDEN: "BOOLEAN"},
+        **{C.LISTED_AT: "TIMESTAMP", C.EXPIRES_AT: "TIMESTAMP"},
+    }
+    given: set[str] = set()
     if PRODUCTS.name in context.lake.rows:
-        listed = f"read_parquet('{context.lake.file(PRODUCTS.name)}')"
+        # A lake loaded by an earlier release lacks the columns that came since.
+        given = set(pq.read_schema(context.lake.file(PRODUCTS.name)).names)
+        source = f"read_parquet('{context.lake.file(PRODUCTS.name)}')"
     else:
-        blank = ", ".join(f"NULL::VARCHAR AS {name}" for name in (C.NAME, C.DEPARTMENT, C.CATEGORY, C.BRAND))
-        listed = (
-            f"(SELECT NULL::VARCHAR AS product_id, {blank}, NULL::DOUBLE AS price, NULL::BOOLEAN AS in_stock "
-            "WHERE false)"
-        )
+        source = "(SELECT NULL::VARCHAR AS product_id WHERE false)"
+    columns = ", ".join(f"{name if name in given else 'NULL'}::{kind} AS {name}" for name, kind in kinds.items())
     table: pa.Table = backend.raw_sql(
         f"""
         WITH sold AS (
             SELECT product_id, median(amount / quantity) FILTER (amount > 0)::DOUBLE AS paid
             FROM {lines} WHERE quantity > 0 GROUP BY product_id
-        )
-        SELECT product_id, name, department, category, brand,
-               coalesce(price::DOUBLE, paid) AS price, coalesce(in_stock, true) AS in_stock
-        FROM {listed} FULL JOIN sold USING (product_id) ORDER BY product_id
+        ), listed AS (SELECT product_id, {columns} FROM {source})
+        SELECT product_id, name, department, category, brand, coalesce(price, paid) AS price,
+               coalesce(in_stock, true) AS in_stock, coalesce(hidden, false) AS hidden, listed_at, expires_at
+        FROM listed FULL JOIN sold USING (product_id) ORDER BY product_id
         """
     ).to_arrow_table()
     return table.combine_chunks()
@@ -66,10 +76,7 @@ def rank_all(
     customers = np.arange(purchases.n_customers, dtype=np.int32)
     moment = np.full(len(customers), day_number(as_of.replace(tzinfo=None)))
     found = recommend(sources, ranker, customers, moment, depth=DEPTH)
-    beside = bought_together(purchases)
-    neighbours = np.full((products.num_rows, beside.neighbours.shape[1]), NO_PRODUCT, dtype=np.int32)
-    lift = np.zeros(neighbours.shape, dtype=np.float32)
-    neighbours[place], lift[place] = _recode(beside.neighbours, place), beside.lift
+    evidence, neighbours, lift = _beside(context, purchases, place, products, as_of)
     return RankedLists(
         customers=pa.table({"customer_id": purchases.customer_ids}),
         products=products,
@@ -81,4 +88,56 @@ def rank_all(
         neighbours=neighbours,
         neighbour_lift=lift,
         about=about,
+        evidence=evidence,
+        newcomers=newcomer_lists(context, purchases, place, n_products=products.num_rows),
     )
+
+
+def _beside(
+    context: Context, purchases: Purchases, place: NDArray[np.int32], products: pa.Table, as_of: datetime
+) -> tuple[Evidence, NDArray[np.int32], NDArray[np.float32]]:
+    """The evidence, and the neighbours of each product with their lifts."""
+    beside = bought_together(purchases)
+    shape = (products.num_rows, beside.neighbours.shape[1])
+    neighbours = np.full(shape, NO_PRODUCT, dtype=np.int32)
+    lift, confidence = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    support = np.zeros(shape, dtype=np.int32)
+    neighbours[place], lift[place] = _recode(beside.neighbours, place), beside.lift
+    support[place], confidence[place] = beside.support, beside.confidence
+    evidence = gather(
+        purchases,
+        place,
+        n_products=products.num_rows,
+        as_of_day=day_number(as_of.replace(tzinfo=None)),
+        against=_against(context, purchases, products),
+        support=support,
+        confidence=confidence,
+    )
+    return evidence, neighbours, lift
+
+
+def _against(context: Context, purchases: Purchases, products: pa.Table) -> NDArray[np.int64]:
+    """Pairs (customer * products + product) sent back in full, or disliked or returned on the site since bought."""
+    lines = f"read_parquet('{context.lake.file('order_lines')}')"
+    sql = f"SELECT customer_id, product_id FROM {lines} GROUP BY ALL HAVING min(quantity) < 0 AND sum(quantity) <= 0"
+    if INTERACTIONS.name in context.lake.rows:
+        said = f"read_parquet('{context.lake.file(INTERACTIONS.name)}')"
+        sql += f"""
+            UNION SELECT customer_id, product_id
+            FROM (SELECT customer_id, product_id, max(occurred_at) AS said FROM {said}
+                  WHERE kind IN ('dislike', 'return') AND customer_id IS NOT NULL GROUP BY ALL)
+            LEFT JOIN (SELECT customer_id, product_id, max(ordered_at) AS bought FROM {lines}
+                       WHERE quantity > 0 GROUP BY ALL) USING (customer_id, product_id)
+            WHERE bought IS NULL OR said >= bought
+        """
+    found = connect(context.settings).raw_sql(sql).to_arrow_table()
+    customer = _positions(found["customer_id"], purchases.customer_ids)
+    product = _positions(found["product_id"], products["product_id"])
+    known = (customer >= 0) & (product >= 0)
+    pairs: NDArray[np.int64] = customer[known] * products.num_rows + product[known]
+    return pairs
+
+
+def _positions(values: pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = pc.index_in(values, value_set=among).fill_null(-1).to_numpy().astype(np.int64)
+    return found

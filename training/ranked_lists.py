@@ -2,7 +2,7 @@
 
 Files of one directory (kind "ranking"): customers.parquet and products.parquet (codes are row numbers; both sorted
 by id), lists.npy, scores.npy, sources.npy, own_orders.npy (one row per customer), popular.npy,
-neighbours.npy, neighbour_lift.npy (one row per product).
+neighbours.npy, neighbour_lift.npy (one row per product), and those of training.evidence.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from training.bundle import read_manifest, seal
+from training.evidence import Evidence, load_evidence, save_evidence
+from training.newcomers import Newcomers, load_newcomers, save_newcomers
 
 KIND = "ranking"
 #: What put a product on a customer's list, in the order of the codes in `sources`.
@@ -34,11 +36,11 @@ class RankedLists:
     better, comparable within a customer only); `sources` uint8 indexes SOURCES; `own_orders` uint16, in how many
     of their own orders the customer bought that product. `popular` (n,) int32 product codes, best first.
     `neighbours` (products, m) int32 codes of products bought in the same orders, padded with NO_PRODUCT, best
-    first; `neighbour_lift` float32.
+    first; `neighbour_lift` float32. `evidence` and `newcomers` are None in lists of an earlier release.
     """
 
     customers: pa.Table  # customer_id
-    products: pa.Table  # product_id, name, department, category, brand, price (float), in_stock
+    products: pa.Table  # product_id, name, department, category, brand, price (float), in_stock; listed_at, …
     lists: NDArray[np.int32]
     scores: NDArray[np.float32]
     sources: NDArray[np.uint8]
@@ -47,6 +49,8 @@ class RankedLists:
     neighbours: NDArray[np.int32]
     neighbour_lift: NDArray[np.float32]
     about: Mapping[str, Any]
+    evidence: Evidence | None = None
+    newcomers: Newcomers | None = None
 
 
 def save_ranked_lists(ranked: RankedLists, directory: Path) -> None:
@@ -55,6 +59,10 @@ def save_ranked_lists(ranked: RankedLists, directory: Path) -> None:
     pq.write_table(ranked.products, directory / "products.parquet")
     for name in ARRAYS:
         np.save(directory / f"{name}.npy", getattr(ranked, name), allow_pickle=False)
+    if ranked.evidence is not None:
+        save_evidence(ranked.evidence, directory)
+    if ranked.newcomers is not None:
+        save_newcomers(ranked.newcomers, directory)
     seal(directory, kind=KIND, about=ranked.about)
 
 
@@ -66,5 +74,7 @@ def load_ranked_lists(directory: Path, *, verify: bool = True) -> RankedLists:
         customers=pq.read_table(directory / "customers.parquet"),
         products=pq.read_table(directory / "products.parquet"),
         about=about,
+        evidence=load_evidence(directory),
+        newcomers=load_newcomers(directory),
         **arrays,
     )

@@ -156,7 +156,9 @@ def rank_everyone(context: Context, bundle: Path) -> RankedLists:
     """
     about = read_manifest(bundle, kind=MODEL)
     if about["lake"] == context.lake.version:
-        return load_ranked_lists(bundle / RANKING)
+        found = load_ranked_lists(bundle / RANKING)
+        if found.evidence is not None:  # else they are of an earlier release
+            return found
     settings = context.settings
     backend = connect(settings)
     purchases = read_purchases(context.lake, backend)

@@ -34,7 +34,7 @@ _EVENTS = sa.table(
     "events",
     sa.column("seq", sa.BigInteger),
     *(
-        sa.column(column.name, sa.DateTime if column.kind is Kind.TIME else sa.String)
+        sa.column(column.name, {Kind.TIME: sa.DateTime, Kind.NUMBER: sa.Float}.get(column.kind, sa.String))
         for column in INTERACTIONS.columns
     ),
 )
@@ -90,7 +90,10 @@ def _events(connection: sa.Connection, after: int) -> tuple[Rows, int]:
     last = connection.scalar(sa.select(sa.func.coalesce(sa.func.max(_EVENTS.c.seq), 0))) or 0
     owners = _owners(connection, upto=last)
     known_since = {session for session, (_, seq) in owners.items() if seq > after}
-    wanted = sa.select(_EVENTS).where(_EVENTS.c.seq <= last, _EVENTS.c.kind != IDENTIFY).order_by(_EVENTS.c.seq)
+    held = {column["name"] for column in sa.inspect(connection).get_columns(_EVENTS.name)}
+    # A log that no server of this release has opened yet lacks the columns that came since.
+    columns = [column if column.name in held else sa.null().label(column.name) for column in _EVENTS.c]
+    wanted = sa.select(*columns).where(_EVENTS.c.seq <= last, _EVENTS.c.kind != IDENTIFY).order_by(_EVENTS.c.seq)
     rows = []
     for row in connection.execution_options(yield_per=10_000).execute(wanted).mappings():
         if row["seq"] > after or (row[_C.CUSTOMER_ID] is None and row[_C.SESSION_ID] in known_since):
@@ -133,7 +136,7 @@ def _contacts(connection: sa.Connection, after: int) -> tuple[Rows, int]:
 
 
 def _written(contract: TableContract, rows: Sequence[dict[str, Any]], scratch: Path) -> TableSource:
-    types = {Kind.TIME: pa.timestamp("us"), Kind.FLAG: pa.bool_()}
+    types = {Kind.TIME: pa.timestamp("us"), Kind.FLAG: pa.bool_(), Kind.NUMBER: pa.float64()}
     schema = pa.schema([(column.name, types.get(column.kind, pa.string())) for column in contract.columns])
     target = scratch / f"{contract.name}.parquet"
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), target)

@@ -6,7 +6,7 @@ import pytest
 from features.home import Home
 from serving.at_risk import as_csv, at_risk, customer_page
 from serving.recommend import Circumstances
-from serving.schemas import AtRiskPage, AtRiskQuery
+from serving.schemas_customers import AtRiskPage, AtRiskQuery
 from serving.state import State, load_state
 
 

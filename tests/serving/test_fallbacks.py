@@ -10,9 +10,10 @@ import pytest
 from features.errors import DataError
 from features.home import Home, write_text
 from serving.app import build_app
+from serving.circumstances import Circumstances
 from serving.deadline import Deadline
 from serving.live import Interest
-from serving.recommend import Circumstances, recommend
+from serving.recommend import recommend
 from serving.reload import Holder
 from serving.schemas import RecommendationRequest
 from serving.segments import LEAST_CUSTOMERS

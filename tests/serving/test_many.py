@@ -94,7 +94,7 @@ def test_an_export_is_the_whole_list_as_the_pages_give_it(client) -> None:
 
 
 def test_gzip_of_nothing_reads_back() -> None:
-    from serving.handlers import _compressed
+    from serving.handlers_customers import _compressed
 
     assert gzip.decompress(b"".join(_compressed(iter([b"a", b"b"])))) == b"ab"
 

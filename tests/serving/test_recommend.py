@@ -1,7 +1,8 @@
 import pytest
 
 from features.home import Home
-from serving.recommend import Circumstances, bought_together, recommend, similar
+from serving.circumstances import Circumstances
+from serving.recommend import bought_together, recommend, similar
 from serving.schemas import Filters, RecommendationRequest, Recommendations
 from serving.state import State, load_state
 
@@ -118,6 +119,10 @@ def test_bought_together_names_the_product_and_falls_back_to_popular(state: Stat
 
 def test_similar_products_share_the_category(state: State) -> None:
     answer = similar(state, "p3", Circumstances("r"), k=1)
-    assert (answer.strategy, ids(answer), answer.items[0].reason) == ("category", ["p0"], "Also in fruit")
+    assert (answer.strategy, ids(answer), answer.items[0].reason) == (
+        "category",
+        ["p0"],
+        "Also in fruit, also by Orchard",
+    )
     plain = similar(state, "p5", Circumstances("r"), k=1)
     assert (plain.strategy, plain.fallback) == ("popular", "product 'p5' has none")

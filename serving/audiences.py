@@ -1,0 +1,170 @@
+"""The customers most likely to buy a product, or of a category, in the next days: one pass over everybody's purchases.
+
+An order of a customer holds a product with the share of their orders that held it, drawn towards the shop's share by
+PRIOR_ORDERS orders. How many orders they place is known from the purchase probability of the scores, as a Poisson
+count over its horizon; without one, from the orders they placed. Products of a category are taken as independent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.catalogue import Catalogue
+from serving.csv_text import cells, csv_bytes
+from serving.insights import ago
+from serving.outcomes import Contacts
+from serving.schemas_customers import AudienceMember, AudiencePage, AudienceRequest
+from serving.state import EPOCH, State
+from training.evidence import Evidence
+
+PRIOR_ORDERS = 10.0
+#: A probability of 1 would say that a customer orders without end.
+_MOST_CERTAIN = 0.999
+MODEL = "propensity"
+NO_CONTACTS = Contacts()
+OWN_SHARE, NONE = "own_share", "none"
+
+
+def audience(
+    state: State,
+    asked: AudienceRequest,
+    contacts: Contacts = NO_CONTACTS,
+    *,
+    now: datetime | None = None,
+    rested_since: datetime | None = None,
+) -> AudiencePage:
+    """The likeliest customers first; ties stand by id. Whoever opted out is not among them.
+
+    Who was contacted after `rested_since` (UTC) is only when asked for; who bought it in the last
+    `exclude_bought_days` is not.
+    """
+    days = asked.days or state.about.get("horizon_days") or 28
+    if state.ranking is None or state.catalogue is None or state.ranking.evidence is None:
+        missing = "nothing is scored yet" if state.version is None else "these scores hold no evidence of purchases"
+        return _page(state, [], 0, days, NONE, f"{missing}; run:  regulars train && regulars score")
+    evidence, catalogue = state.ranking.evidence, state.catalogue
+    wanted = _wanted(catalogue, asked)
+    if not wanted.any():
+        return _page(state, [], 0, days, NONE, f"no product is {_said(asked)}")
+    why = None
+    orders_ahead = _orders_ahead(state, evidence, days)
+    if orders_ahead is None:
+        why = "there is no purchase probability, so customers are taken to order as often as before"
+        orders_ahead = evidence.customer_orders / max(evidence.days, 1.0) * days
+    # One pass over all pairs of customer and product.
+    at = np.flatnonzero(wanted[evidence.own_products])
+    row = np.searchsorted(evidence.own_start, at, side="right") - 1
+    total = evidence.customer_orders + PRIOR_ORDERS
+    of_shop = evidence.sold_orders / max(evidence.orders, 1)
+    product = evidence.own_products[at]
+    share = np.minimum((evidence.own_orders[at] + PRIOR_ORDERS * of_shop[product]) / total[row], _MOST_CERTAIN)
+    n = len(total)
+    not_in_order = np.bincount(row, weights=np.log1p(-share), minlength=n)
+    owned = np.bincount(row, weights=of_shop[product], minlength=n)
+    unowned = np.maximum(float(of_shop[wanted].sum()) - owned, 0.0)
+    in_order = -np.expm1(not_in_order - PRIOR_ORDERS * unowned / total)
+    probability = -np.expm1(-orders_ahead * in_order)
+    times = np.bincount(row, weights=evidence.own_orders[at], minlength=n).astype(np.int64)
+    last = np.full(n, -np.inf)
+    np.maximum.at(last, row, evidence.own_last[at])
+
+    ids = state.ranking.customers["customer_id"]
+    moment = (state.moment(now) - EPOCH).total_seconds() / 86_400
+    kept = probability >= asked.min_probability
+    if asked.exclude_bought_days:
+        kept &= last < moment - asked.exclude_bought_days
+    resting = [
+        state.ranked_rows[customer]
+        for customer, contact in contacts.by_customer.items()
+        if customer in state.ranked_rows
+        and (contact.opted_out or not (asked.include_contacted or rested_since is None or contact.at < rested_since))
+    ]
+    kept[resting] = False
+    rows = np.flatnonzero(kept)
+    best = rows[_likeliest(probability[rows], asked.offset + asked.limit)][asked.offset :]
+    names = ids.take(best).to_pylist()
+    numbers = zip(
+        names, probability[best].tolist(), times[best].tolist(), evidence.customer_orders[best].tolist(), strict=True
+    )
+    items = [_member(*known, moment - since) for known, since in zip(numbers, last[best].tolist(), strict=True)]
+    return _page(state, items, len(rows), days, OWN_SHARE, why)
+
+
+def as_csv(page: AudiencePage) -> bytes:
+    """The rows of a page as CSV with a header."""
+    return csv_bytes([AudienceMember.__struct_fields__, *(cells(item) for item in page.items)])
+
+
+def _likeliest(probability: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Positions of the highest, highest first, ties in their order."""
+    if most < len(probability):
+        least = np.partition(probability, len(probability) - most)[len(probability) - most]
+        among = np.flatnonzero(probability >= least)
+    else:
+        among = np.arange(len(probability))
+    best: NDArray[np.int64] = among[np.argsort(-probability[among], kind="stable")][:most]
+    return best
+
+
+def _orders_ahead(state: State, evidence: Evidence, days: float) -> NDArray[np.float64] | None:
+    """(customers of the lists,) orders expected in so many days; None where no probability is known."""
+    if state.customers is None or state.ranking is None:
+        return None
+    scored = np.asarray(state.customers["purchase_probability"].cast("float64").to_numpy(), dtype=np.float64)
+    horizon = state.about.get("horizon_days")
+    if not horizon or not np.isfinite(scored).any():
+        return None
+    if state.ranked_rows is not state.rows:
+        of_list = [state.rows.get(customer, -1) for customer in state.ranked_rows]
+        at = np.array(of_list, dtype=np.int64)
+        scored = np.where(at >= 0, scored[at], np.nan)
+    expected = -np.log1p(-np.minimum(scored, _MOST_CERTAIN)) * days / horizon
+    before = evidence.customer_orders / max(evidence.days, 1.0) * days
+    found: NDArray[np.float64] = np.where(np.isfinite(expected), expected, before)
+    return found
+
+
+def _wanted(catalogue: Catalogue, asked: AudienceRequest) -> NDArray[np.bool_]:
+    if asked.product_id is not None:
+        mask = np.zeros(len(catalogue.ids), dtype=bool)
+        code = catalogue.codes.get(asked.product_id)
+        if code is not None:
+            mask[code] = True
+        return mask
+    name = "category" if asked.category is not None else "department" if asked.department is not None else "brand"
+    return catalogue.has(name, getattr(asked, name) or "")
+
+
+def _said(asked: AudienceRequest) -> str:
+    for name in ("product_id", "category", "department", "brand"):
+        value = getattr(asked, name)
+        if value is not None:
+            return f"of {name} '{value}'"
+    return "named"
+
+
+def _member(customer_id: str, probability: float, times: int, orders: int, days_ago: float) -> AudienceMember:
+    since = int(days_ago) if times else None
+    if since is None:
+        reason = f"never bought it, {orders} orders in all"
+    else:
+        reason = f"bought it {'once' if times == 1 else f'{times} times'} in {orders} orders, last {ago(since)}"
+    return AudienceMember(customer_id, round(probability, 6), times, orders, since, reason)
+
+
+def _page(
+    state: State, items: list[AudienceMember], total: int, days: float, strategy: str, why: str | None
+) -> AudiencePage:
+    return AudiencePage(
+        items=items,
+        total=total,
+        days=float(days),
+        strategy=strategy,
+        fallback=why,
+        model=MODEL,
+        model_version=state.models.get(MODEL),
+        as_of=state.as_of,
+    )

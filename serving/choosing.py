@@ -125,7 +125,11 @@ def _ordered(
     catalogue: Catalogue,
     taken: Iterable[int],
 ) -> list[int]:
-    """Up to `n` positions by maximal marginal relevance (Carbonell and Goldstein 1998), keeping the caps."""
+    """Up to `n` positions by maximal marginal relevance (Carbonell and Goldstein 1998), keeping the caps.
+
+    What is already chosen is redundant with a candidate by 1 less the product of their unlikenesses, and not by the
+    greatest likeness alone, so that two categories take turns instead of one that was shown once being spent.
+    """
     counts: list[dict[int, int]] = [{} for _ in caps]
     for code in taken if caps else ():
         _counted(code, caps, counts)
@@ -139,11 +143,11 @@ def _ordered(
         return order
     groups = [(catalogue.attributes[name].of_product[codes], weight) for name, weight in _LIKENESS.items()]
     worth = (1 - diversity) * relevance / max(float(relevance.max()), 1e-9)
-    likeness = np.zeros(len(codes))
+    unlike = np.ones(len(codes))
     order = []
     left = np.ones(len(codes), dtype=bool)
     while len(order) < n and left.any():
-        position = int(np.argmax(np.where(left, worth - diversity * likeness, -np.inf)))
+        position = int(np.argmax(np.where(left, worth - diversity * (1 - unlike), -np.inf)))
         left[position] = False
         if caps and not _counted(int(codes[position]), caps, counts):
             continue
@@ -152,7 +156,7 @@ def _ordered(
         for group, weight in groups:
             if group[position] != NO_VALUE:
                 alike += weight * (group == group[position])
-        np.maximum(likeness, alike, out=likeness)
+        unlike *= 1 - alike
     return order
 
 

@@ -121,6 +121,7 @@ BODIES = {
         ("/v1/events", "Event"),
         ("/v1/sessions/{session_id}/customer", "IdentifyRequest"),
         ("/v1/outcomes", "Outcome"),
+        ("/v1/audiences", "AudienceRequest"),
     )
 }
 

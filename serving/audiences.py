@@ -60,12 +60,14 @@ def audience(
     total = evidence.customer_orders + PRIOR_ORDERS
     of_shop = evidence.sold_orders / max(evidence.orders, 1)
     product = evidence.own_products[at]
-    share = np.minimum((evidence.own_orders[at] + PRIOR_ORDERS * of_shop[product]) / total[row], _MOST_CERTAIN)
+    prior = PRIOR_ORDERS * of_shop[product]
+    share = np.minimum((evidence.own_orders[at] + prior) / total[row], _MOST_CERTAIN)
     n = len(total)
-    not_in_order = np.bincount(row, weights=np.log1p(-share), minlength=n)
-    owned = np.bincount(row, weights=of_shop[product], minlength=n)
-    unowned = np.maximum(float(of_shop[wanted].sum()) - owned, 0.0)
-    in_order = -np.expm1(not_in_order - PRIOR_ORDERS * unowned / total)
+    # As if nothing were bought, which depends on the number of orders alone; then what was bought instead.
+    totals, of_customer = np.unique(total, return_inverse=True)
+    nothing = np.array([np.log1p(-PRIOR_ORDERS * of_shop[wanted] / each).sum() for each in totals])
+    instead = np.bincount(row, weights=np.log1p(-share) - np.log1p(-prior / total[row]), minlength=n)
+    in_order = -np.expm1(nothing[of_customer] + instead)
     probability = -np.expm1(-orders_ahead * in_order)
     times = np.bincount(row, weights=evidence.own_orders[at], minlength=n).astype(np.int64)
     last = np.full(n, -np.inf)
@@ -148,10 +150,11 @@ def _said(asked: AudienceRequest) -> str:
 
 def _member(customer_id: str, probability: float, times: int, orders: int, days_ago: float) -> AudienceMember:
     since = int(days_ago) if times else None
+    in_all = "1 order" if orders == 1 else f"{orders} orders"
     if since is None:
-        reason = f"never bought it, {orders} orders in all"
+        reason = f"never bought it, {in_all} in all"
     else:
-        reason = f"bought it {'once' if times == 1 else f'{times} times'} in {orders} orders, last {ago(since)}"
+        reason = f"bought it {'once' if times == 1 else f'{times} times'} in {in_all}, last {ago(since)}"
     return AudienceMember(customer_id, round(probability, 6), times, orders, since, reason)
 
 

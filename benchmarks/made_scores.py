@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from features.home import Home, new_directory, write_text
 from training.bundle import seal
 from training.customer_scores import SCHEMA
+from training.evidence import Evidence
 from training.ranked_lists import NO_PRODUCT, RankedLists, save_ranked_lists
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
@@ -95,4 +96,36 @@ def _lists(ids: np.ndarray, products: int, rng: np.random.Generator) -> RankedLi
         neighbours=rng.integers(0, products, (products, NEIGHBOURS)).astype(np.int32),
         neighbour_lift=-np.sort(-rng.random((products, NEIGHBOURS)) * 5, axis=1).astype(np.float32),
         about={"as_of": AS_OF.isoformat()},
+        evidence=_evidence(lists, products, rng),
+    )
+
+
+def _evidence(lists: np.ndarray, products: int, rng: np.random.Generator) -> Evidence:
+    """Each customer bought a third of their list, 1 to 8 times."""
+    customers = len(lists)
+    own = np.sort(np.where(rng.random(lists.shape) < 1 / 3, lists, NO_PRODUCT), axis=1)
+    bought = own != NO_PRODUCT
+    sizes = bought.sum(axis=1)
+    n = int(sizes.sum())
+    orders = rng.integers(1, 9, n).astype(np.uint16)
+    today = AS_OF.timestamp() / 86_400
+    sold = np.bincount(own[bought], minlength=products).astype(np.int32)
+    return Evidence(
+        own_start=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+        own_products=own[bought].astype(np.int32),
+        own_orders=orders,
+        own_last=today - rng.uniform(0.5, 90, n),
+        own_gap=np.where(orders > 1, rng.uniform(3, 60, n), np.nan).astype(np.float32),
+        against_start=np.zeros(customers + 1, dtype=np.int64),
+        against_products=np.zeros(0, dtype=np.int32),
+        customer_orders=rng.integers(1, 200, customers).astype(np.int32),
+        sold_orders=sold,
+        sold_lately=rng.binomial(sold, 0.1).astype(np.int32),
+        sold_before=rng.binomial(sold, 0.1).astype(np.int32),
+        first_sold=np.full(products, today - 365),
+        neighbour_support=rng.integers(3, 400, (products, NEIGHBOURS)).astype(np.int32),
+        neighbour_confidence=rng.random((products, NEIGHBOURS)).astype(np.float32),
+        orders=int(orders.sum()),
+        days=365.0,
+        window_days=29.0,
     )

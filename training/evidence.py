@@ -1,7 +1,7 @@
 """What the orders say behind the lists: who bought what how often, in which rhythm; what sells now and before.
 
 The server's reasons, its buy-again and trending lists and its audiences are computed from these numbers alone.
-Files of one directory beside the lists: one npy for each array, and evidence.json.
+Files of one folder beside the lists, evidence/: one npy for each array, and numbers.json.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ABOUT = "evidence.json"
+FOLDER, ABOUT = "evidence", "numbers.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ ARRAYS = tuple(each.name for each in fields(Evidence) if each.name not in _NUMBE
 
 
 def save_evidence(evidence: Evidence, directory: Path) -> None:
-    """Write into `directory`, which must exist."""
+    """Write into a folder of `directory`, which must exist."""
+    directory = directory / FOLDER
+    directory.mkdir()
     for name in ARRAYS:
         np.save(directory / f"{name}.npy", getattr(evidence, name), allow_pickle=False)
     numbers = {name: getattr(evidence, name) for name in _NUMBERS}
@@ -68,6 +70,7 @@ def save_evidence(evidence: Evidence, directory: Path) -> None:
 
 def load_evidence(directory: Path) -> Evidence | None:
     """The evidence, memory-mapped; None where lists of an earlier release have none."""
+    directory = directory / FOLDER
     if not (directory / ABOUT).is_file():
         return None
     arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}

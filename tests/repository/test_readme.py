@@ -77,7 +77,8 @@ def test_every_request_is_one_the_server_knows(words: list[str]) -> None:
         msgspec.convert(json.loads(body), RecommendationRequest)
         assert "post" in described[route]
     elif query:
-        allowed = {parameter["name"] for parameter in described[route]["get"]["parameters"]}
+        method = "post" if "--json" in words else "get"
+        allowed = {parameter["name"] for parameter in described[route][method]["parameters"]}
         assert {pair.split("=")[0] for pair in query.split("&")} <= allowed
 
 

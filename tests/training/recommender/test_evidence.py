@@ -64,3 +64,9 @@ def test_evidence_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.own_gap, found.own_gap)
     assert (again.orders, again.window_days, again.own(0)) == (found.orders, found.window_days, slice(0, 3))
     assert load_evidence(tmp_path / "none") is None
+
+
+def test_evidence_beside_lists_overwrites_none_of_their_files(tmp_path: Path) -> None:
+    (tmp_path / "own_orders.npy").write_text("of the lists")
+    save_evidence(evidence(), tmp_path)
+    assert (tmp_path / "own_orders.npy").read_text() == "of the lists"

@@ -48,13 +48,13 @@ TOO_LARGE = "needs more memory than it may have"
 _ENTITIES = {"customer": CUSTOMER, "product": PRODUCT}
 
 
-def compute(engine: str, home: Path) -> dict[str, float]:
+def compute(engine: str, home: Path, *, as_of: datetime = AS_OF) -> dict[str, float]:
     """Both tables of one engine, written beside the lake, in this process."""
     lake = read_lake(Home(home))
     rival = import_module(f"benchmarks.rival_{engine}")
     targets = {name: home / f"{engine}-{name}.parquet" for name in _ENTITIES}
     started = time.perf_counter()
-    rival.compute(lake.file("order_lines"), lake.file("products"), AS_OF, targets)
+    rival.compute(lake.file("order_lines"), lake.file("products"), as_of, targets)
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
@@ -85,11 +85,11 @@ def _held_gb(pid: int) -> float:
     return sum(kilobytes) / 1e6
 
 
-def differences(engine: str, home: Path, lake: Lake) -> list[str]:
+def differences(engine: str, home: Path, lake: Lake, *, as_of: datetime = AS_OF) -> list[str]:
     """What of a rival's columns does not equal ours, in words; empty when all do."""
     found = []
     for name, entity in _ENTITIES.items():
-        snapshot = take_snapshot(lake, connect(Settings(home=home)), AS_OF)
+        snapshot = take_snapshot(lake, connect(Settings(home=home)), as_of)
         ours = entity_features(snapshot, entity, features_of(snapshot, entity)).to_pandas().set_index(entity.keys[0])
         theirs = pd.read_parquet(home / f"{engine}-{name}.parquet").set_index(entity.keys[0])
         theirs.index = theirs.index.astype(str)

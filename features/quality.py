@@ -125,34 +125,47 @@ def quality(lake: Lake, settings: Settings, *, before: Lake | None = None) -> Qu
 
 
 def _columns(con: duckdb.DuckDBPyConnection, lake: Lake, before: Lake | None, table: str) -> dict[str, ColumnQuality]:
-    names = pq.read_schema(lake.file(table)).names
-    nulls_before = {} if before is None or table not in before.rows else _nulls(before, table)
+    now, then = _statistics(lake, table), _statistics(before, table) if before and table in before.rows else {}
     kinds = {column.name: column.kind for column in TABLES[table].columns}
     # The least and the most of ids and names would say something of persons, and nothing of quality.
     ranged = {name for name, kind in kinds.items() if kind not in (Kind.TEXT, Kind.FLAG)}
-    asked = []
-    for name in names:
-        column = quote(name)
-        known = _DISTINCT.get((table, name))
-        distinct = str(lake.manifest[known]) if known else "NULL" if name in ranged else f"count(DISTINCT {column})"
-        asked += [f"count(*) - count({column})", distinct]
-        asked += [f"{of}({column})::VARCHAR" if name in ranged else "NULL" for of in ("min", "max")]
-    found = con.execute(f"SELECT {', '.join(asked)} FROM read_parquet({text(str(lake.file(table)))})").fetchone() or ()
+    known = {name: lake.manifest[_DISTINCT[table, name]] for name in now if (table, name) in _DISTINCT}
+    counted = [name for name in now if name not in ranged and name not in known]
+    asked = ", ".join(f"count(DISTINCT {quote(name)})" for name in counted) or "NULL"
+    found = con.execute(f"SELECT {asked} FROM read_parquet({text(str(lake.file(table)))})").fetchone() or ()
+    distinct = {**known, **dict(zip(counted, found, strict=False))}
     return {
-        name: ColumnQuality(found[4 * i], nulls_before.get(name), *found[4 * i + 1 : 4 * i + 4])
-        for i, name in enumerate(names)
+        name: ColumnQuality(
+            nulls=column.nulls,
+            nulls_before=then[name].nulls if name in then else None,
+            distinct=distinct.get(name),
+            least=str(min(column.bounds)) if name in ranged and column.bounds else None,
+            most=str(max(column.bounds)) if name in ranged and column.bounds else None,
+        )
+        for name, column in now.items()
     }
 
 
-def _nulls(lake: Lake, table: str) -> dict[str, int]:
-    """Rows without a value by column, by the file's own statistics."""
+@dataclass
+class _Statistics:
+    """Of a column of a file: rows without a value, and the least and the most of each row group."""
+
+    nulls: int = 0
+    bounds: list[Any] = field(default_factory=list)
+
+
+def _statistics(lake: Lake, table: str) -> dict[str, _Statistics]:
+    """What the file itself says of each column, so that no row is read for it."""
     metadata = pq.read_metadata(lake.file(table))
-    found: dict[str, int] = {}
+    found = {name: _Statistics() for name in metadata.schema.to_arrow_schema().names}
     for group in (metadata.row_group(i) for i in range(metadata.num_row_groups)):
         for column in (group.column(j) for j in range(metadata.num_columns)):
-            if column.statistics is not None and column.statistics.has_null_count:
-                name = column.path_in_schema
-                found[name] = found.get(name, 0) + column.statistics.null_count
+            said = column.statistics
+            if said is None:
+                continue
+            found[column.path_in_schema].nulls += said.null_count or 0
+            if said.has_min_max:
+                found[column.path_in_schema].bounds += [said.min, said.max]
     return found
 
 

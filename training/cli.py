@@ -15,6 +15,7 @@ from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.cli_evaluate import evaluate
+from training.cli_off_policy import off_policy
 from training.protocols import MODELS
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.command(epilog="Example:  regulars evaluate recommender --split last-order --json")(evaluate)
+app.command("off-policy", epilog="Example:  regulars off-policy --metric purchase")(off_policy)
 
 
 @app.command(epilog="Example:  regulars train churn value")

@@ -133,3 +133,20 @@ def test_a_log_that_cannot_be_read_is_named(settings: Settings) -> None:
     (Home(settings.home).live / "live.db").write_bytes(b"not a database, whatever its name says" * 100)
     with pytest.raises(DataError, match="The event log cannot be read"):
         load(settings)
+
+
+def test_propensities_and_dislikes_come_too_from_a_log_made_by_an_earlier_release(settings: Settings) -> None:
+    database = open_database(settings)
+    EventLog(database).append([rows_of([Event("e1", "p1", "view", AT, customer_id="ann")])], at=NOW)
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE events DROP COLUMN propensity")
+    database.close()
+    load(settings)
+    assert held(settings, "event_id, propensity") == [("e1", None)]
+    later = open_database(settings)
+    shown = Event("e2", "p1", "impression", AT, customer_id="ann", request_id="r1", propensity=0.25)
+    send(EventLog(later), shown, Event("e3", "p1", "dislike", AT, customer_id="ann"))
+    later.close()
+    load(settings)
+    columns = "event_id, kind, propensity"
+    assert held(settings, columns)[1:] == [("e2", "impression", 0.25), ("e3", "dislike", None)]

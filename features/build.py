@@ -7,12 +7,13 @@ from typing import Any
 
 import ibis
 
-from features.customer_breadth import MIXES, Mix, mix_features, slugs
+from features.customer_breadth import mix_features
 from features.customers import CUSTOMER_FEATURES
 from features.definitions import CUSTOMER, PRODUCT, Entity, Feature, available
+from features.mixes import MIXES, mix_values, slugs
 from features.products import CUSTOMER_CATEGORY_FEATURES, CUSTOMER_PRODUCT_FEATURES, PRODUCT_FEATURES
-from features.schema import PRODUCTS, C
-from features.snapshot import Relation, Snapshot
+from features.schema import C
+from features.snapshot import GRAIN, Relation, Snapshot
 
 #: What the shop says of a customer or product is text; its column is the attribute's name behind this.
 ATTRIBUTE = "attribute_"
@@ -21,45 +22,28 @@ BUILT_IN = (*CUSTOMER_FEATURES, *PRODUCT_FEATURES, *CUSTOMER_PRODUCT_FEATURES, *
 
 def features_of(snapshot: Snapshot, entity: Entity = CUSTOMER, *, own: Sequence[Feature] = ()) -> list[Feature]:
     """Every feature of the entity that the shop's data allow; `own` are those of the shop's own file."""
-    mixes = [feature for mix in MIXES for feature in mix_features(mix, _commonest(snapshot, mix))]
+    mixes = [feature for mix in MIXES for feature in mix_features(mix, mix_values(snapshot.tables, mix))]
     features = [feature for feature in (*BUILT_IN, *mixes, *own) if feature.entity is entity]
     return available(features, snapshot)
-
-
-def _commonest(snapshot: Snapshot, mix: Mix) -> list[str]:
-    """The values with the most products, from the catalogue alone: no order takes part, so none can leak."""
-    if not snapshot.has(mix.needs):
-        return []
-    products = snapshot.table(PRODUCTS.name)
-    named = products.filter(products[mix.column].notnull())
-    counted = named.group_by(mix.column).aggregate(n=named.count())
-    chosen = counted.order_by([counted.n.desc(), counted[mix.column]]).limit(mix.most)
-    names: list[str] = chosen[mix.column].to_pyarrow().to_pylist()
-    return names
 
 
 def entity_features(snapshot: Snapshot, entity: Entity, features: Sequence[Feature]) -> Any:
     """One row per entity known before `as_of`: its keys, features (float64), attributes (text). Not yet computed.
 
-    Customers whose only lines are returns are absent. A relation that holds only some of the keys (the orders of the
-    customer of a customer and product) is joined by those.
+    Customers whose only lines are returns are absent. A relation that holds only some of the keys (the customer of a
+    customer and product) is joined by those.
     """
     base = snapshot.relation(entity.of)
-    if entity.of is Relation.ORDERS:
-        base = base.filter(base.bought)
-    at_grain = entity.keys != (C.CUSTOMER_ID,) and entity is not PRODUCT
-    if at_grain:
-        ours = [feature for feature in features if feature.relation is entity.of]
-        table = base.select(*entity.keys, **_values(ours, base, snapshot))
-    else:
-        table = base.select(*entity.keys).distinct()
+    table = base.select(*entity.keys, **_values(_over(entity.of, features), base, snapshot))
     for relation in Relation:
-        ours = [feature for feature in features if feature.relation is relation]
-        if not ours or relation is Relation.FEATURES or (at_grain and relation is entity.of):
+        ours = _over(relation, features)
+        if not ours or relation in (Relation.FEATURES, entity.of):
             continue
         rows = snapshot.relation(relation)
         keys = [key for key in entity.keys if key in rows.columns]
-        made = rows.group_by(keys).aggregate(**_values(ours, rows, snapshot))
+        values = _values(ours, rows, snapshot)
+        one_each = set(GRAIN.get(relation, rows.columns)) <= set(keys)
+        made = rows.select(*keys, **values) if one_each else rows.group_by(keys).aggregate(**values)
         table = _joined(table, made, keys)
     defaults = {f.name: f.default for f in features if f.default is not None and f.relation is not Relation.FEATURES}
     if defaults:
@@ -67,6 +51,10 @@ def entity_features(snapshot: Snapshot, entity: Entity, features: Sequence[Featu
     table = _with_attributes(table, snapshot, entity)
     derived = [feature for feature in features if feature.relation is Relation.FEATURES]
     return table.mutate(**_values(derived, table, snapshot)) if derived else table
+
+
+def _over(relation: Relation, features: Sequence[Feature]) -> list[Feature]:
+    return [feature for feature in features if feature.relation is relation]
 
 
 def _values(features: Sequence[Feature], rows: Any, snapshot: Snapshot) -> dict[str, Any]:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+import ibis
+
 from features.definitions import Feature
-from features.measures import BRAND, CATEGORY, CONTACTED, RESPONDED, exact_sum, per, real
-from features.schema import PRODUCTS, C
+from features.ledger import LOGS
+from features.measures import BRAND, CATEGORY, CONTACTED, RESPONDED, per, real, share_since, since
+from features.mixes import Mix, known_column
+from features.schema import C
 from features.snapshot import Relation, Snapshot
 
-
-def _lost(bought: Any, at: Snapshot) -> Any:
-    return (bought.lines_90d == 0).sum(where=bought.last_at >= at.before(180))
+CUSTOMERS = Relation.CUSTOMERS
 
 
 def breadth_features() -> list[Feature]:
     """Products and categories: how many, how new, how lost, how evenly."""
-    products, categories = Relation.PRODUCTS, Relation.CATEGORIES
     return [
-        Feature("products_life", products, lambda p, _: p.count(), "Different products ever bought.", "products", 0.0),
+        Feature(
+            "products_life",
+            CUSTOMERS,
+            lambda totals, _: totals.products,
+            "Different products ever bought.",
+            "products",
+            0.0,
+        ),
         Feature(
             "products_90d",
-            products,
-            lambda p, _: (p.lines_90d > 0).sum(),
+            CUSTOMERS,
+            lambda totals, _: totals.products_90d,
             "Different products bought in the last 90 days.",
             "products",
             0.0,
@@ -32,8 +39,8 @@ def breadth_features() -> list[Feature]:
         ),
         Feature(
             "new_products_30d",
-            products,
-            lambda p, at: (p.first_at >= at.before(30)).sum(),
+            CUSTOMERS,
+            since(30, "products"),
             "Products bought for the first time in the last 30 days.",
             "products",
             0.0,
@@ -41,15 +48,15 @@ def breadth_features() -> list[Feature]:
         ),
         Feature(
             "repeated_product_share_life",
-            products,
-            lambda p, _: real((p.lines > 1).mean()),
+            CUSTOMERS,
+            lambda totals, _: per(totals.repeated_products, totals.products),
             "Of the products ever bought, those bought more than once.",
             "share",
         ),
         Feature(
             "categories_life",
-            categories,
-            lambda c, _: c.count(),
+            CUSTOMERS,
+            lambda totals, _: totals.categories,
             "Different categories ever bought.",
             "categories",
             0.0,
@@ -57,8 +64,8 @@ def breadth_features() -> list[Feature]:
         ),
         Feature(
             "categories_90d",
-            categories,
-            lambda c, _: (c.lines_90d > 0).sum(),
+            CUSTOMERS,
+            lambda totals, _: totals.categories_90d,
             "Different categories bought in the last 90 days.",
             "categories",
             0.0,
@@ -67,8 +74,8 @@ def breadth_features() -> list[Feature]:
         ),
         Feature(
             "categories_lost_90d",
-            categories,
-            _lost,
+            CUSTOMERS,
+            lambda totals, _: totals.categories_180d - totals.categories_90d,
             "Categories bought in the 90 days before the last 90, and not since.",
             "categories",
             0.0,
@@ -77,8 +84,8 @@ def breadth_features() -> list[Feature]:
         ),
         Feature(
             "brands_180d",
-            Relation.BRANDS,
-            lambda brands, _: (brands.lines_180d > 0).sum(),
+            CUSTOMERS,
+            lambda totals, _: totals.brands_180d,
             "Different brands bought in the last 180 days.",
             "brands",
             0.0,
@@ -87,7 +94,7 @@ def breadth_features() -> list[Feature]:
         ),
         Feature(
             "category_entropy_life",
-            categories,
+            CUSTOMERS,
             _entropy,
             "How evenly purchases spread over categories (Shannon entropy of order lines, natural logarithm).",
             "nats",
@@ -96,9 +103,10 @@ def breadth_features() -> list[Feature]:
     ]
 
 
-def _entropy(bought: Any, _: Snapshot) -> Any:
-    total = real(bought.lines.sum())
-    return total.ln() - exact_sum(real(bought.lines) * real(bought.lines).ln()) / total
+def _entropy(totals: Any, _: Snapshot) -> Any:
+    lines = totals.category_lines
+    spread = real(lines).ln() - real(totals.category_n_ln_n) / float(LOGS) / real(lines)
+    return ibis.cases((lines > 0, spread), else_=None)
 
 
 def campaign_features() -> list[Feature]:
@@ -135,57 +143,17 @@ def campaign_features() -> list[Feature]:
     ]
 
 
-@dataclass(frozen=True)
-class Mix:
-    """A column of products of which the `most` commonest values have a share of what a customer buys each."""
-
-    column: str
-    relation: Relation
-    most: int
-
-    @property
-    def needs(self) -> str:
-        """The column as a snapshot knows it."""
-        return f"{PRODUCTS.name}.{self.column}"
-
-
-MIXES = (Mix(C.DEPARTMENT, Relation.DEPARTMENTS, 8), Mix(C.BRAND, Relation.BRANDS, 5))
-
-
-def mix_features(mix: Mix, values: Sequence[str]) -> list[Feature]:
-    """Of the order lines of the last 180 days, the share of each of these values; departments, or own brands."""
+def mix_features(mix: Mix, values: Mapping[str, str]) -> list[Feature]:
+    """Of the order lines of the last 180 days, the share of each of these values (with names for columns)."""
     return [
         Feature(
             f"{mix.column}_share_{short}",
-            mix.relation,
-            _share_of(mix.column, value),
+            CUSTOMERS,
+            share_since(180, f"{mix.column}_{short}", known_column(mix)),
             f"Of the order lines of the last 180 days, those of {mix.column} {value}.",
             "share",
             needs=(mix.needs,),
             window_days=180,
         )
-        for value, short in slugs(values).items()
+        for value, short in values.items()
     ]
-
-
-def _share_of(column: str, value: str) -> Callable[[Any, Snapshot], Any]:
-    return lambda bought, _: per(
-        bought.lines_180d.sum(where=bought[column] == value).fill_null(0), bought.lines_180d.sum()
-    )
-
-
-def slugs(names: Sequence[str]) -> dict[str, str]:
-    """Each name as a part of a column's name: lower case, anything but letters and digits as one underscore.
-
-    Names that would come out alike are numbered from the second on.
-    """
-    given: dict[str, str] = {}
-    for name in names:
-        words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
-        plain = short = "_".join(words) or "unnamed"
-        number = 2
-        while short in given.values():
-            short = f"{plain}_{number}"
-            number += 1
-        given[name] = short
-    return given

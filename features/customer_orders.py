@@ -3,82 +3,80 @@
 from __future__ import annotations
 
 from features.definitions import Feature
-from features.measures import CHANNEL, STORE, in_last, per
-from features.schema import C
-from features.snapshot import Relation
+from features.measures import CHANNEL, STORE, per, share_since, since
+from features.snapshot import WINDOWS, Relation
 
-ORDERS = Relation.ORDERS
-WINDOWS = (7, 14, 30, 60, 90, 180, 365)
+CUSTOMERS = Relation.CUSTOMERS
 
 
 def order_features() -> list[Feature]:
     """Counts over windows, recency, size of orders, habits of time and place."""
     features = [
-        Feature("orders_life", ORDERS, lambda orders, _: orders.bought.sum(), "Orders ever.", "orders", 0.0),
+        Feature(
+            "orders_life",
+            CUSTOMERS,
+            lambda totals, _: totals.orders,
+            "Orders ever.",
+            "orders",
+            0.0,
+        ),
         Feature(
             "days_since_last_order",
-            ORDERS,
-            lambda orders, at: at.days_since(orders[C.ORDERED_AT].max(where=orders.bought)),
+            CUSTOMERS,
+            lambda totals, at: at.days_since(totals.last_order_at),
             "Time since the last order.",
             "days",
         ),
         Feature(
             "days_since_first_order",
-            ORDERS,
-            lambda orders, at: at.days_since(orders[C.ORDERED_AT].min(where=orders.bought)),
+            CUSTOMERS,
+            lambda totals, at: at.days_since(totals.first_order_at),
             "Time since the first order.",
             "days",
         ),
         Feature(
             "lines_per_order_life",
-            ORDERS,
-            lambda orders, _: per(orders.lines.sum(), orders.bought.sum()),
+            CUSTOMERS,
+            lambda totals, _: per(totals.lines, totals.orders),
             "Order lines of an order, on average ever.",
             "lines",
         ),
         Feature(
             "lines_per_order_90d",
-            ORDERS,
-            in_last(90, lambda orders, recent: per(orders.lines.sum(where=recent), recent.sum())),
+            CUSTOMERS,
+            share_since(90, "lines", "orders"),
             "Order lines of an order, on average over the last 90 days.",
             "lines",
             window_days=90,
         ),
         Feature(
             "weekend_share_180d",
-            ORDERS,
-            in_last(
-                180,
-                lambda orders, recent: per(
-                    (recent & (orders[C.ORDERED_AT].day_of_week.index() >= 5)).sum(), recent.sum()
-                ),
-            ),
+            CUSTOMERS,
+            share_since(180, "weekend_orders", "orders"),
             "Orders of the last 180 days placed on a Saturday or Sunday (UTC).",
             "share",
             window_days=180,
         ),
         Feature(
             "evening_share_180d",
-            ORDERS,
-            in_last(
-                180, lambda orders, recent: per((recent & (orders[C.ORDERED_AT].hour() >= 17)).sum(), recent.sum())
-            ),
+            CUSTOMERS,
+            share_since(180, "evening_orders", "orders"),
             "Orders of the last 180 days placed from 17:00 on (UTC).",
             "share",
             window_days=180,
         ),
         Feature(
             "morning_share_180d",
-            ORDERS,
-            in_last(180, lambda orders, recent: per((recent & (orders[C.ORDERED_AT].hour() < 12)).sum(), recent.sum())),
+            CUSTOMERS,
+            share_since(180, "morning_orders", "orders"),
             "Orders of the last 180 days placed before noon (UTC).",
             "share",
             window_days=180,
         ),
         Feature(
             "stores_180d",
-            ORDERS,
-            in_last(180, lambda orders, recent: orders[C.STORE_ID].nunique(where=recent)),
+            CUSTOMERS,
+            lambda totals, _: totals.stores_180d,
             "Stores bought in over the last 180 days.",
             "stores",
             0.0,
@@ -87,8 +85,8 @@ def order_features() -> list[Feature]:
         ),
         Feature(
             "channels_180d",
-            ORDERS,
-            in_last(180, lambda orders, recent: orders[C.CHANNEL].nunique(where=recent)),
+            CUSTOMERS,
+            lambda totals, _: totals.channels_180d,
             "Channels bought through over the last 180 days.",
             "channels",
             0.0,
@@ -99,8 +97,8 @@ def order_features() -> list[Feature]:
     features += [
         Feature(
             f"orders_{days}d",
-            ORDERS,
-            in_last(days, lambda _, recent: recent.sum()),
+            CUSTOMERS,
+            since(days, "orders"),
             f"Orders of the last {days} days.",
             "orders",
             0.0,

@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import ibis
 
 from features.definitions import Feature
-from features.measures import AMOUNT, against_before, exact_sum, in_gaps, real, spread
-from features.snapshot import Relation, Snapshot
+from features.ledger import HALF_LIVES
+from features.measures import AMOUNT, against_before, in_gaps, per, real, spread
+from features.snapshot import WEEKS, Relation, Snapshot
 
-VISITS, GAPS, FEATURES = Relation.VISITS, Relation.GAPS, Relation.FEATURES
-#: Half-lives in days of decayed counts of visits.
-HALF_LIVES = (14, 45)
-#: Weeks over which the slope of weekly visits is taken.
-SLOPE_WEEKS = 12
+CUSTOMERS, FEATURES = Relation.CUSTOMERS, Relation.FEATURES
 
 
 def _decayed(half_life: int) -> Callable[[Any, Snapshot], Any]:
-    return lambda visits, _: exact_sum((visits.days_ago * (-math.log(2) / half_life)).exp())
+    def expression(totals: Any, _: Snapshot) -> Any:
+        return totals[f"decayed_{half_life}d"] * ((totals.today - totals.day) * (-math.log(2) / half_life)).exp()
+
+    return expression
 
 
-def _weekly_slope(visits: Any, _: Snapshot) -> Any:
-    """Least-squares slope of visits a week over the last SLOPE_WEEKS, in which weeks without any count as 0."""
-    n = SLOPE_WEEKS
-    within = visits.days_ago < 7 * n
-    week = (n - 1) - visits.days_ago // 7  # 0 for the oldest week
-    mean = (n - 1) / 2
-    spread = sum((index - mean) ** 2 for index in range(n))
-    total = real(week.sum(where=within).fill_null(0)) - mean * real(within.sum())
-    return total / spread
+def _visits_by_week(totals: Any) -> list[Any]:
+    """Visits of each of the last WEEKS, the oldest first."""
+    so_far = [totals.visits, *(totals[f"visits_before_{7 * n}d"] for n in range(1, WEEKS + 1))]
+    return [later - earlier for later, earlier in pairwise(so_far)][::-1]
+
+
+def _weeks_active(totals: Any, _: Snapshot) -> Any:
+    return sum((visits > 0).cast("int64") for visits in _visits_by_week(totals))
+
+
+def _weekly_slope(totals: Any, _: Snapshot) -> Any:
+    """Least-squares slope of visits a week over the last WEEKS, in which weeks without any count as 0."""
+    middle = (WEEKS - 1) / 2
+    spread = sum((week - middle) ** 2 for week in range(WEEKS))
+    return sum((week - middle) * real(visits) for week, visits in enumerate(_visits_by_week(totals))) / spread
+
+
+def _after_two_visits(value: Callable[[Any], Any]) -> Callable[[Any, Snapshot], Any]:
+    """Of customers with a gap."""
+    return lambda totals, _: ibis.cases((totals.visits > 1, real(value(totals))), else_=None)
 
 
 def rhythm_features() -> list[Feature]:
@@ -39,7 +51,7 @@ def rhythm_features() -> list[Feature]:
     features = [
         Feature(
             f"visits_decayed_{half_life}d",
-            VISITS,
+            CUSTOMERS,
             _decayed(half_life),
             f"Days with an order, each counting half as much for every {half_life} days since.",
             "visits",
@@ -48,11 +60,11 @@ def rhythm_features() -> list[Feature]:
         for half_life in HALF_LIVES
     ]
     features += [
-        Feature("visits_life", VISITS, lambda visits, _: visits.count(), "Days with an order, ever.", "visits", 0.0),
+        Feature("visits_life", CUSTOMERS, lambda totals, _: totals.visits, "Days with an order, ever.", "visits", 0.0),
         Feature(
             "weeks_active_12w",
-            VISITS,
-            lambda visits, _: (visits.days_ago // 7).nunique(where=visits.days_ago < 84),
+            CUSTOMERS,
+            _weeks_active,
             "Of the last 12 weeks, those with an order.",
             "weeks",
             0.0,
@@ -60,42 +72,52 @@ def rhythm_features() -> list[Feature]:
         ),
         Feature(
             "visits_slope_12w",
-            VISITS,
+            CUSTOMERS,
             _weekly_slope,
             "By how many visits a week the customer comes more often each week, over the last 12.",
             "visits per week squared",
             0.0,
             window_days=84,
         ),
-        Feature("gap_mean_days", GAPS, lambda gaps, _: gaps.gap_days.mean(), "Time between visits, mean.", "days"),
+        Feature(
+            "gap_mean_days",
+            CUSTOMERS,
+            lambda totals, _: per(totals.gap_sum, totals.visits - 1),
+            "Time between visits, mean.",
+            "days",
+        ),
         Feature(
             "gap_median_days",
-            GAPS,
-            lambda gaps, _: real(gaps.gap_days.median()),
+            CUSTOMERS,
+            _after_two_visits(lambda totals: totals.gap_median),
             "Time between visits, median.",
             "days",
         ),
         Feature(
             "gap_spread_days",
-            GAPS,
-            lambda gaps, _: spread(gaps.gap_days),
+            CUSTOMERS,
+            lambda totals, _: spread(totals.visits - 1, totals.gap_sum, totals.gap_squares),
             "Time between visits, standard deviation (of three visits or more).",
             "days",
         ),
         Feature(
-            "gap_longest_days", GAPS, lambda gaps, _: real(gaps.gap_days.max()), "Longest time between visits.", "days"
+            "gap_longest_days",
+            CUSTOMERS,
+            _after_two_visits(lambda totals: totals.gap_longest),
+            "Longest time between visits.",
+            "days",
         ),
         Feature(
             "gap_last_days",
-            GAPS,
-            lambda gaps, _: real(gaps.gap_days.max(where=gaps.back == 0)),
+            CUSTOMERS,
+            _after_two_visits(lambda totals: totals.gap_last),
             "Time between the last two visits.",
             "days",
         ),
         Feature(
             "gap_recent_days",
-            GAPS,
-            lambda gaps, _: gaps.gap_days.mean(where=gaps.back < 5),
+            CUSTOMERS,
+            _after_two_visits(lambda totals: totals.gap_recent),
             "Time between visits, mean of the last five.",
             "days",
         ),

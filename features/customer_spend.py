@@ -7,17 +7,21 @@ from typing import Any
 
 import ibis
 
-from features.customer_orders import WINDOWS
 from features.definitions import Feature
-from features.measures import AMOUNT, CATEGORY, COUPON, DISCOUNT, exact_sum, in_last, per, real
+from features.measures import AMOUNT, CATEGORY, COUPON, DISCOUNT, money, per, share_since, since
 from features.schema import C
-from features.snapshot import Relation, Snapshot
+from features.snapshot import WINDOWS, Relation, Snapshot
 
-ORDERS, FEATURES = Relation.ORDERS, Relation.FEATURES
+CUSTOMERS, FEATURES = Relation.CUSTOMERS, Relation.FEATURES
 
 
 def _spend_since(days: int) -> Callable[[Any, Snapshot], Any]:
-    return lambda orders, at: real(orders.amount.sum(where=orders[C.ORDERED_AT] >= at.before(days)))
+    return lambda totals, at: money(since(days, "amount")(totals, at))
+
+
+def _discount_share(totals: Any, at: Snapshot) -> Any:
+    discount, paid = since(180, "discount")(totals, at), since(180, "amount")(totals, at)
+    return per(discount, discount + paid)
 
 
 def spend_features() -> list[Feature]:
@@ -25,7 +29,7 @@ def spend_features() -> list[Feature]:
     features = [
         Feature(
             f"spend_{days}d",
-            ORDERS,
+            CUSTOMERS,
             _spend_since(days),
             f"Spend of the last {days} days, net of returns.",
             "currency",
@@ -39,8 +43,8 @@ def spend_features() -> list[Feature]:
         *features,
         Feature(
             "spend_life",
-            ORDERS,
-            lambda orders, _: real(orders.amount.sum()),
+            CUSTOMERS,
+            lambda totals, _: money(totals.amount),
             "Spend ever, net of returns.",
             "currency",
             0.0,
@@ -48,8 +52,8 @@ def spend_features() -> list[Feature]:
         ),
         Feature(
             "returned_share_life",
-            ORDERS,
-            lambda orders, _: per(orders.returned.sum(), orders.amount.sum() + orders.returned.sum()),
+            CUSTOMERS,
+            lambda totals, _: per(totals.returned, totals.amount + totals.returned),
             "Spend that went back as returns.",
             "share",
             0.0,
@@ -57,14 +61,8 @@ def spend_features() -> list[Feature]:
         ),
         Feature(
             "discount_share_180d",
-            ORDERS,
-            in_last(
-                180,
-                lambda orders, recent: per(
-                    orders.discount.sum(where=recent),
-                    orders.discount.sum(where=recent) + orders.amount.sum(where=recent),
-                ),
-            ),
+            CUSTOMERS,
+            _discount_share,
             "Discount as a share of the full price over the last 180 days.",
             "share",
             needs=(AMOUNT, DISCOUNT),
@@ -72,8 +70,8 @@ def spend_features() -> list[Feature]:
         ),
         Feature(
             "coupon_order_share_180d",
-            ORDERS,
-            in_last(180, lambda orders, recent: per((recent & (orders.coupon > 0)).sum(), recent.sum())),
+            CUSTOMERS,
+            share_since(180, "coupon_orders", "orders"),
             "Orders of the last 180 days with a coupon.",
             "share",
             needs=(COUPON,),
@@ -81,9 +79,9 @@ def spend_features() -> list[Feature]:
         ),
         Feature(
             "price_level_180d",
-            Relation.CATEGORIES,
-            lambda bought, _: per(bought.amount_180d.sum(), exact_sum(bought.usual_amount_180d)),
-            "Paid in the last 180 days, against all customers' mean price of a unit of the same categories.",
+            CUSTOMERS,
+            share_since(180, "priced_amount", "usual_amount"),
+            "Paid in the last 180 days, against what as much of the same categories cost everybody in the days before.",
             "ratio",
             needs=(AMOUNT, CATEGORY),
             window_days=180,

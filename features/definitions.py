@@ -9,8 +9,8 @@ from typing import Any
 from features.schema import C
 from features.snapshot import Relation, Snapshot
 
-#: From a relation of the snapshot and the snapshot itself to one Ibis value: an aggregate over the entity's rows. Over
-#: Relation.FEATURES (the features made so far) and the relation an entity is made of, a column.
+#: From a relation of the snapshot and the snapshot itself to one Ibis value: a column where the relation has one row
+#: for each of the entity (as FEATURES, the features made so far, has), an aggregate over the entity's rows elsewhere.
 Expression = Callable[[Any, Snapshot], Any]
 
 OWNER = "regulars"
@@ -26,8 +26,8 @@ class Entity:
     description: str
 
 
-CUSTOMER = Entity("customer", (C.CUSTOMER_ID,), Relation.ORDERS, "Somebody who has bought.")
-PRODUCT = Entity("product", (C.PRODUCT_ID,), Relation.PRODUCTS, "Something that was bought.")
+CUSTOMER = Entity("customer", (C.CUSTOMER_ID,), Relation.CUSTOMERS, "Somebody who has bought.")
+PRODUCT = Entity("product", (C.PRODUCT_ID,), Relation.SALES, "Something that was bought.")
 CUSTOMER_PRODUCT = Entity(
     "customer_product", (C.CUSTOMER_ID, C.PRODUCT_ID), Relation.PRODUCTS, "A product that a customer has bought."
 )

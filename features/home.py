@@ -41,6 +41,11 @@ class Home:
         return self.root / "lake"
 
     @property
+    def ledgers(self) -> Path:
+        """Running totals of customers and products, by lake version."""
+        return self.root / "ledgers"
+
+    @property
     def features(self) -> Path:
         """Computed features and labels, by lake version."""
         return self.root / "features"

@@ -30,6 +30,11 @@ class Lake:
     manifest: Mapping[str, Any]
 
     @property
+    def home(self) -> Home:
+        """The data home in which it lies."""
+        return Home(self.path.parents[2])
+
+    @property
     def has_amounts(self) -> bool:
         """Whether any order line carries an amount."""
         return bool(self.manifest["has_amounts"])

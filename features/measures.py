@@ -1,4 +1,4 @@
-"""How features measure: exact sums, ratios that stay null where there is nothing to divide by, recent windows."""
+"""How features measure: growth over recent days, ratios that stay null where there is nothing to divide by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import ibis
 
+from features.ledger import MONEY
 from features.schema import CONTACTS, ORDER_LINES, PRODUCTS, RESPONSES, C
 from features.snapshot import Snapshot
 
@@ -29,11 +30,6 @@ def real(value: Any) -> Any:
     return value.cast("float64")
 
 
-def exact_sum(value: Any, **where: Any) -> Any:
-    """The sum of floating numbers as decimals: the same whatever the order in which threads add them."""
-    return real(value.cast("decimal(38, 9)").sum(**where))
-
-
 def per(part: Any, whole: Any) -> Any:
     """Part for each of the whole (of a share: in it), null where the whole is not above 0."""
     return ibis.cases((whole > 0, real(part) / real(whole)), else_=None)
@@ -44,9 +40,19 @@ def in_gaps(days: Any, gap: Any) -> Any:
     return days / ibis.cases((gap < 1.0, 1.0), else_=gap)
 
 
-def in_last(days: int, count: Callable[[Any, Any], Any]) -> Callable[[Any, Snapshot], Any]:
-    """An expression over orders: `count` of them and of which are purchases of the last `days`."""
-    return lambda orders, at: count(orders, orders.bought & (orders[C.ORDERED_AT] >= at.before(days)))
+def since(days: int, name: str) -> Callable[[Any, Snapshot], Any]:
+    """What a total has grown by in the last days."""
+    return lambda rows, _: rows[name] - rows[f"{name}_before_{days}d"]
+
+
+def share_since(days: int, part: str, whole: str) -> Callable[[Any, Snapshot], Any]:
+    """Of what one total has grown by in the last days (of each of it), the growth of another."""
+    return lambda rows, at: per(since(days, part)(rows, at), since(days, whole)(rows, at))
+
+
+def money(total: Any) -> Any:
+    """A total of money in the shop's currency."""
+    return real(total) / float(MONEY)
 
 
 def against_before(more: str, less: str) -> Callable[[Any, Snapshot], Any]:
@@ -54,8 +60,7 @@ def against_before(more: str, less: str) -> Callable[[Any, Snapshot], Any]:
     return lambda made, _: (made[more] + 1.0) / (made[less] - made[more] + 1.0)
 
 
-def spread(days: Any) -> Any:
-    """Sample standard deviation from whole numbers, whose sums are exact in any order."""
-    n, total, squares = real(days.count()), real(days.sum()), real((days * days).sum())
-    variance = (squares - total * total / n) / (n - 1)
-    return ibis.cases((days.count() > 1, ibis.greatest(variance, 0.0).sqrt()), else_=None)
+def spread(n: Any, total: Any, squares: Any) -> Any:
+    """Sample standard deviation of n whole numbers, from their sum and that of their squares."""
+    variance = (real(squares) - real(total) * real(total) / real(n)) / (n - 1)
+    return ibis.cases((n > 1, ibis.greatest(variance, 0.0).sqrt()), else_=None)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ibis
+
 from features.definitions import CUSTOMER_CATEGORY, CUSTOMER_PRODUCT, PRODUCT, Entity, Feature
-from features.measures import AMOUNT, CATEGORY, DISCOUNT, in_gaps, per
-from features.schema import C
-from features.snapshot import Relation, Snapshot
+from features.ledger import DAY, UNITS
+from features.measures import AMOUNT, CATEGORY, DISCOUNT, in_gaps, money, per, share_since, since
+from features.snapshot import SALES_WINDOWS, Relation, Snapshot
 
-WINDOWS = (7, 30, 90, 365)
-LINES, PAIRS, CATEGORIES, FEATURES = Relation.LINES, Relation.PRODUCTS, Relation.CATEGORIES, Relation.FEATURES
-
-
-def _sold(days: int, count: Callable[[Any, Any], Any]) -> Callable[[Any, Snapshot], Any]:
-    return lambda lines, at: count(lines, (lines[C.QUANTITY] > 0) & (lines[C.ORDERED_AT] >= at.before(days)))
+SALES, PAIRS, CATEGORIES, FEATURES = Relation.SALES, Relation.PRODUCTS, Relation.CATEGORIES, Relation.FEATURES
 
 
 def _days_between(first: Any, last: Any) -> Any:
     return (last.epoch_seconds() - first.epoch_seconds()) / 86_400.0
+
+
+def _price_90d(sales: Any, at: Snapshot) -> Any:
+    return per(money(since(90, "paid")(sales, at)), since(90, "units")(sales, at) / float(UNITS))
 
 
 def _product(
@@ -40,23 +41,35 @@ PRODUCT_FEATURES: tuple[Feature, ...] = (
     *(
         _product(
             f"lines_{days}d",
-            LINES,
-            _sold(days, lambda _, recent: recent.sum()),
+            SALES,
+            since(days, "lines"),
             f"Order lines of the last {days} days.",
             "lines",
             0.0,
             window_days=days,
         )
-        for days in WINDOWS
+        for days in SALES_WINDOWS
     ),
-    _product("lines_life", PAIRS, lambda pairs, _: pairs.lines.sum(), "Order lines ever.", "lines", 0.0),
     _product(
-        "buyers_life", PAIRS, lambda pairs, _: pairs.lines.count(), "Customers who ever bought it.", "customers", 0.0
+        "lines_life",
+        SALES,
+        lambda sales, _: sales.lines,
+        "Order lines ever.",
+        "lines",
+        0.0,
+    ),
+    _product(
+        "buyers_life",
+        SALES,
+        lambda sales, _: sales.buyers,
+        "Customers who ever bought it.",
+        "customers",
+        0.0,
     ),
     _product(
         "buyers_90d",
-        PAIRS,
-        lambda pairs, _: (pairs.lines_90d > 0).sum(),
+        SALES,
+        lambda sales, _: sales.buyers_90d,
         "Customers who bought it in the last 90 days.",
         "customers",
         0.0,
@@ -64,49 +77,44 @@ PRODUCT_FEATURES: tuple[Feature, ...] = (
     ),
     _product(
         "repeat_rate_life",
-        PAIRS,
-        lambda pairs, _: per((pairs.lines > 1).sum(), pairs.lines.count()),
+        SALES,
+        lambda sales, _: per(sales.repeat_buyers, sales.buyers),
         "Of its buyers, those who bought it more than once.",
         "share",
     ),
     _product(
         "reorder_gap_days",
-        PAIRS,
-        lambda pairs, _: per(
-            (pairs.last_at.epoch_seconds() - pairs.first_at.epoch_seconds()).sum() / 86_400.0, (pairs.lines - 1).sum()
-        ),
+        SALES,
+        lambda sales, _: per(sales.gap_time / float(DAY), sales.lines - sales.buyers),
         "Time between a buyer's purchases of it, mean.",
         "days",
     ),
     _product(
         "days_since_first_sold",
-        PAIRS,
-        lambda pairs, at: at.days_since(pairs.first_at.min()),
+        SALES,
+        lambda sales, at: at.days_since(sales.first_at),
         "Time since it was first sold.",
         "days",
     ),
     _product(
         "days_since_last_sold",
-        PAIRS,
-        lambda pairs, at: at.days_since(pairs.last_at.max()),
+        SALES,
+        lambda sales, at: at.days_since(sales.last_at),
         "Time since it was last sold.",
         "days",
     ),
     _product(
         "returned_share_life",
-        LINES,
-        lambda lines, _: per(
-            lines[C.QUANTITY].sum(where=lines[C.QUANTITY] < 0).fill_null(0.0).abs(),
-            lines[C.QUANTITY].sum(where=lines[C.QUANTITY] > 0),
-        ),
+        SALES,
+        lambda sales, _: per(sales.returned_units, sales.units),
         "Units that came back, of those sold.",
         "share",
         0.0,
     ),
     _product(
         "price_90d",
-        LINES,
-        _sold(90, lambda lines, recent: per(lines[C.AMOUNT].sum(where=recent), lines[C.QUANTITY].sum(where=recent))),
+        SALES,
+        _price_90d,
         "Paid for a unit, on average over the last 90 days.",
         "currency",
         needs=(AMOUNT,),
@@ -114,8 +122,8 @@ PRODUCT_FEATURES: tuple[Feature, ...] = (
     ),
     _product(
         "discounted_share_90d",
-        LINES,
-        _sold(90, lambda lines, recent: per((recent & (lines[C.DISCOUNT] > 0)).sum(), recent.sum())),
+        SALES,
+        share_since(90, "discounted", "lines"),
         "Of its order lines of the last 90 days, those at a discount.",
         "share",
         needs=(DISCOUNT,),
@@ -150,8 +158,9 @@ def _of_pair(entity: Entity, relation: Relation, what: str, *, needs: tuple[str,
             needs=needs, entity=entity,
         ),
         Feature(
-            "lines_90d", relation, lambda pair, _: pair.lines_90d, f"Order lines of the {what} in the last 90 days.",
-            "lines", needs=needs, window_days=90, entity=entity,
+            "lines_90d_to_last", relation, lambda pair, _: pair.lines_90d,
+            f"Order lines of the {what} in the 90 days up to the last of them.", "lines",
+            needs=needs, window_days=90, entity=entity,
         ),
         Feature(
             "days_since_last_bought", relation, lambda pair, at: at.days_since(pair.last_at),
@@ -167,7 +176,7 @@ def _of_pair(entity: Entity, relation: Relation, what: str, *, needs: tuple[str,
             f"Time between the customer's order lines of the {what}, mean.", "days", needs=needs, entity=entity,
         ),
         Feature(
-            "customer_orders", Relation.ORDERS, lambda orders, _: orders.bought.sum(), "Orders of the customer ever.",
+            "customer_orders", relation, lambda pair, _: pair.customer_orders, "Orders of the customer ever.",
             "orders", needs=needs, entity=entity,
         ),
         Feature(
@@ -187,24 +196,24 @@ CUSTOMER_PRODUCT_FEATURES: tuple[Feature, ...] = (
     *_of_pair(CUSTOMER_PRODUCT, PAIRS, "product"),
     Feature(
         "orders_life",
-        Relation.BASKETS,
-        lambda baskets, _: baskets.back.count(),
+        PAIRS,
+        lambda pair, _: pair.orders,
         "Orders of the customer that hold the product.",
         "orders",
         entity=CUSTOMER_PRODUCT,
     ),
     Feature(
         "orders_since_last",
-        Relation.BASKETS,
-        lambda baskets, _: baskets.back.min(),
+        PAIRS,
+        lambda pair, _: pair.customer_orders - pair.last_order,
         "Orders of the customer since the last with the product: 0 when the latest order holds it.",
         "orders",
         entity=CUSTOMER_PRODUCT,
     ),
     Feature(
         "streak",
-        Relation.BASKETS,
-        lambda baskets, _: (baskets.back == baskets.nth).sum(),
+        PAIRS,
+        lambda pair, _: ibis.cases((pair.last_order == pair.customer_orders, pair.streak), else_=0),
         "The customer's latest orders in a row that all hold the product.",
         "orders",
         entity=CUSTOMER_PRODUCT,

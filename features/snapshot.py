@@ -6,7 +6,7 @@ UTC; a row at exactly `as_of` is out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,10 @@ import ibis
 import pyarrow.parquet as pq
 
 from features.lake import Lake
+from features.ledger import BREADTH, BUYERS, BUYERS_DAYS, CATEGORIES, KEYS, PAIRS, RHYTHM, SINCE, SOLD, TOTALS, UNTIL
+from features.ledger_files import CUSTOMER, Ledger, memory_ledger
+from features.ledger_store import lake_ledger
+from features.ledger_today import buyers_since, sold_since
 from features.schema import CONTACTS, CUSTOMERS, FACT_TIMES, INTERACTIONS, ORDER_LINES, PRODUCTS, RESPONSES, C
 
 DAY_SECONDS = 86_400
@@ -24,21 +28,37 @@ DAY_SECONDS = 86_400
 TIMES = {**FACT_TIMES, INTERACTIONS.name: C.OCCURRED_AT}
 
 
+_IDS = (C.CUSTOMER_ID, CUSTOMER)
+
+
 class Relation(StrEnum):
     """What features are computed over, by grain."""
 
-    LINES = "lines"  # one order line
-    ORDERS = "orders"  # one order of one customer
-    BASKETS = "baskets"  # one product of one order of a customer
-    VISITS = "visits"  # one calendar day (UTC) on which a customer bought
-    GAPS = "gaps"  # one pair of consecutive visits of a customer
+    CUSTOMERS = "customers"  # one customer who has bought, with totals as of the moment and as of days before
+    SALES = "sales"  # one product that was bought, with totals as of the moment and as of days before
     PRODUCTS = "products"  # one product that a customer bought
     CATEGORIES = "categories"  # one category that a customer bought
-    DEPARTMENTS = "departments"  # one department that a customer bought
-    BRANDS = "brands"  # one brand that a customer bought
+    LINES = "lines"  # one order line
+    ORDERS = "orders"  # one order of one customer
+    VISITS = "visits"  # one calendar day (UTC) on which a customer bought
     CONTACTS = "contacts"  # one contact of a customer by a campaign
     RESPONSES = "responses"  # one response of a customer
-    FEATURES = "features"  # one customer, with the features made so far
+    FEATURES = "features"  # one row of the entity, with the features made so far
+
+
+#: The relations that hold one row for each value of these columns.
+GRAIN: Mapping[Relation, tuple[str, ...]] = {
+    Relation.CUSTOMERS: (C.CUSTOMER_ID,),
+    Relation.SALES: (C.PRODUCT_ID,),
+    Relation.PRODUCTS: (C.CUSTOMER_ID, C.PRODUCT_ID),
+    Relation.CATEGORIES: (C.CUSTOMER_ID, C.CATEGORY),
+}
+#: The days before the moment as of which the totals of customers and of products are at hand.
+WINDOWS = (7, 14, 30, 60, 90, 180, 365)
+SALES_WINDOWS = (7, 30, 90, 365)
+#: Weeks of which visits are at hand one by one.
+WEEKS = 12
+NEW_PRODUCTS_DAYS = 30
 
 
 def naive_utc(moment: datetime) -> datetime:
@@ -51,12 +71,14 @@ class Snapshot:
     """The contract tables (Ibis, by name) cut at `as_of`, and the relations made of them.
 
     `given` names the columns, as table.column, that hold any value in the lake. It comes from the load's record and
-    not from the rows, so that the set of features is the same at every moment.
+    not from the rows, so that the set of features is the same at every moment. `ledger` is that of the tables; one is
+    made in memory when none is given.
     """
 
     tables: Mapping[str, Any]
     as_of: datetime
     given: frozenset[str]
+    ledger: Ledger | None = None
 
     def has(self, *columns: str) -> bool:
         """Whether all of these columns (table.column) hold any value."""
@@ -123,79 +145,99 @@ class Snapshot:
         return visits.mutate(days_ago=((self._seconds - 1 - visits.day.epoch_seconds()) // DAY_SECONDS).cast("int64"))
 
     @cached_property
-    def gaps(self) -> Any:
-        """`gap_days` (whole days) between consecutive visits, and `back`: 0 for the latest gap, 1 for the next."""
-        visits = self.visits
-        in_time = ibis.window(group_by=C.CUSTOMER_ID, order_by=visits.day)
-        backwards = ibis.window(group_by=C.CUSTOMER_ID, order_by=visits.day.desc())
-        gaps = visits.mutate(
-            gap_days=(
-                (visits.day.epoch_seconds() - visits.day.lag().over(in_time).epoch_seconds()) // DAY_SECONDS
-            ).cast("int64"),
-            back=ibis.row_number().over(backwards),
-        )
-        return gaps.filter(gaps.gap_days.notnull())
+    def _ledger(self) -> Ledger:
+        return self.ledger or memory_ledger(self.tables)
+
+    def _standing(self, table: str, *, days: int = 0) -> Any:
+        """The rows of a table of the ledger that hold so many days before `as_of`."""
+        moment = self.as_of - timedelta(days=days)
+        rows = self._ledger.rows(table, moment)
+        return rows.filter((rows[SINCE] < ibis.literal(moment)) & (rows[UNTIL] >= ibis.literal(moment)))
+
+    @cached_property
+    def customers(self) -> Any:
+        """Totals of customers who have bought (see features.ledger): `orders`, and `orders_before_90d` as of then.
+
+        Counts are whole numbers and money is in 1/10,000. `today` is the day before `as_of`, since 1970.
+        """
+        totals = self._standing(TOTALS)
+        table = totals.filter(totals.orders > 0).drop(SINCE, UNTIL)
+        sums = [name for name in table.columns if name not in (*_IDS, "first_order_at", "last_order_at")]
+        parts = [(self._standing(TOTALS, days=days), sums, f"_before_{days}d") for days in WINDOWS]
+        rhythm = self._standing(RHYTHM)
+        parts.append((rhythm, [name for name in rhythm.columns if name not in (*_IDS, SINCE, UNTIL)], ""))
+        parts += [(self._standing(RHYTHM, days=7 * n), ["visits"], f"_before_{7 * n}d") for n in range(1, WEEKS + 1)]
+        for name in BREADTH.values():
+            different = self._standing(name)
+            parts.append((different, [name for name in different.columns if name not in (*_IDS, SINCE, UNTIL)], ""))
+        products = self._standing(BREADTH["products"], days=NEW_PRODUCTS_DAYS)
+        parts.append((products, ["products"], f"_before_{NEW_PRODUCTS_DAYS}d"))
+        table = _side_by_side(table, CUSTOMER, parts)
+        today = (self.as_of - timedelta(microseconds=1) - datetime(1970, 1, 1)).days
+        return table.mutate(today=ibis.literal(today).cast("int64"))
 
     @cached_property
     def products(self) -> Any:
-        """`first_at`, `last_at`, `lines` (purchases), those of the last 90 and 180 days, and what these cost."""
-        lines = self.lines.filter(self.lines[C.QUANTITY] > 0)
-        time = lines[C.ORDERED_AT]
-        return lines.group_by([C.CUSTOMER_ID, C.PRODUCT_ID]).aggregate(
-            first_at=time.min(),
-            last_at=time.max(),
-            lines=lines.count(),
-            lines_90d=(time >= self.before(90)).sum(),
-            lines_180d=(time >= self.before(180)).sum(),
-            units_180d=lines[C.QUANTITY].sum(where=time >= self.before(180)),
-            amount_180d=lines[C.AMOUNT].sum(where=time >= self.before(180)),
-        )
+        """Each product of each customer: `first_at`, `last_at`, `lines` (purchases), `orders` with it.
 
-    @cached_property
-    def baskets(self) -> Any:
-        """`back`: 0 in the customer's latest order, 1 in the one before; `nth`: 0 for the product's latest of these."""
-        orders = self.orders.filter(self.orders.bought)
-        # Orders of one moment have no order among them: their ids give one, the same each time.
-        latest = ibis.window(group_by=C.CUSTOMER_ID, order_by=[orders[C.ORDERED_AT].desc(), orders[C.ORDER_ID].desc()])
-        ranked = orders.select(C.CUSTOMER_ID, C.ORDER_ID, back=ibis.row_number().over(latest))
-        lines = self.lines.filter(self.lines[C.QUANTITY] > 0).select(C.CUSTOMER_ID, C.ORDER_ID, C.PRODUCT_ID).distinct()
-        placed = lines.join(ranked, [C.CUSTOMER_ID, C.ORDER_ID])
-        again = ibis.window(group_by=[C.CUSTOMER_ID, C.PRODUCT_ID], order_by=placed.back)
-        return placed.mutate(nth=ibis.row_number().over(again))
+        `lines_90d` are those of the 90 days up to the last. `last_order` is the latest order with it, counted from the
+        customer's first as 1; `customer_orders`, all that they made; `streak`, how many in a row up to it held it.
+        """
+        return self._of_customers(PAIRS, ["orders", "last_order", "streak"])
 
     @cached_property
     def categories(self) -> Any:
-        """As `products`, by the category of the product; `usual_amount_180d` is what all customers pay for as much."""
-        bought = self._by_attribute(C.CATEGORY)
-        everybody = ibis.window(group_by=C.CATEGORY)
-        paid, units = (bought[name].sum().over(everybody) for name in ("amount_180d", "units_180d"))
-        price = ibis.cases((units > 0, paid.cast("float64") / units), else_=None)
-        return bought.mutate(usual_amount_180d=bought.units_180d * price)
+        """Each category of each customer: as of `products`, without its orders."""
+        return self._of_customers(CATEGORIES, [])
 
-    @cached_property
-    def departments(self) -> Any:
-        """As `products`, by the department of the product."""
-        return self._by_attribute(C.DEPARTMENT)
-
-    @cached_property
-    def brands(self) -> Any:
-        """As `products`, by the brand of the product."""
-        return self._by_attribute(C.BRAND)
-
-    def _by_attribute(self, attribute: str) -> Any:
-        """Sums of `products`, so that the lines are read once."""
-        described = self.tables[PRODUCTS.name].select(C.PRODUCT_ID, attribute)
-        joined = self.products.join(described, C.PRODUCT_ID)
-        joined = joined.filter(joined[attribute].notnull())
-        return joined.group_by([C.CUSTOMER_ID, attribute]).aggregate(
-            first_at=joined.first_at.min(),
-            last_at=joined.last_at.max(),
-            lines=joined.lines.sum(),
-            lines_90d=joined.lines_90d.sum(),
-            lines_180d=joined.lines_180d.sum(),
-            units_180d=joined.units_180d.sum(),
-            amount_180d=joined.amount_180d.sum(),
+    def _of_customers(self, table: str, more: Sequence[str]) -> Any:
+        rows, orders = self._standing(table), self._standing(TOTALS)
+        rows = rows.join(orders.select(CUSTOMER, customer_orders=orders.orders), CUSTOMER)
+        return rows.select(
+            *KEYS[table], "first_at", "lines", "lines_90d", "customer_orders", *more, last_at=rows[SINCE]
         )
+
+    @cached_property
+    def sales(self) -> Any:
+        """Totals of products that were bought (see features.ledger): `lines`, and `lines_before_90d` as of then."""
+        sold = self._sold(0)
+        table = sold.filter(sold.lines > 0)
+        parts = [(self._sold(days), f"_before_{days}d") for days in SALES_WINDOWS]
+        parts.append((self._buyers(), ""))
+        times = (C.PRODUCT_ID, "first_at", "last_at")
+        named = [(rows, [name for name in rows.columns if name not in times], suffix) for rows, suffix in parts]
+        return _side_by_side(table, C.PRODUCT_ID, named)
+
+    def _sold(self, days: int) -> Any:
+        """Totals of products so many days before: up to the last midnight, and what was sold since."""
+        moment = self.as_of - timedelta(days=days)
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        sold = self._sold_until(SOLD, midnight)
+        if moment == midnight:
+            return sold
+        return sold_since(
+            sold,
+            _between(self.tables[ORDER_LINES.name], C.ORDERED_AT, midnight, moment),
+            _between(self._ledger.rows(PAIRS, moment), SINCE, midnight, moment),
+        )
+
+    def _buyers(self) -> Any:
+        midnight = self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
+        buyers = self._sold_until(BUYERS, midnight)
+        if self.as_of == midnight:
+            return buyers
+        pairs = self._ledger.rows(PAIRS, self.as_of)
+        window = timedelta(days=BUYERS_DAYS)
+        return buyers_since(
+            buyers,
+            _between(pairs, SINCE, midnight, self.as_of),
+            _between(pairs, SINCE, midnight - window, self.as_of - window),
+        )
+
+    def _sold_until(self, table: str, midnight: datetime) -> Any:
+        rows = self._ledger.rows(table, midnight)
+        at = ibis.literal(midnight)
+        return rows.filter((rows[SINCE] < at) & (rows[UNTIL] >= at)).drop(SINCE, UNTIL)
 
     @cached_property
     def contacts(self) -> Any:
@@ -221,6 +263,29 @@ class Snapshot:
         return self.tables[PRODUCTS.name].select(C.PRODUCT_ID, C.DEPARTMENT, C.CATEGORY, C.SUBCATEGORY, C.BRAND)
 
 
+def _side_by_side(table: Any, key: str, parts: Sequence[tuple[Any, Sequence[str], str]]) -> Any:
+    """The table with columns of others (and what is put behind their names) that have one row for a key at most.
+
+    A whole number that is not there is a count of nothing: 0.
+    """
+    chain = table
+    columns: dict[str, Any] = {}
+    for place, (rows, names, suffix) in enumerate(parts):
+        kinds = rows.schema()
+        of_part = f"{key}_{place}"
+        chain = chain.left_join(
+            rows.select(**{of_part: rows[key]}, **{f"{name}{suffix}": rows[name] for name in names}),
+            [(key, of_part)],
+        )
+        columns |= {f"{name}{suffix}": kinds[name].is_integer() for name in names}
+    chosen = {name: chain[name].fill_null(0) if counts else chain[name] for name, counts in columns.items()}
+    return chain.select(*table.columns, **chosen)
+
+
+def _between(rows: Any, time: str, start: datetime, end: datetime) -> Any:
+    return rows.filter((rows[time] >= ibis.literal(start)) & (rows[time] < ibis.literal(end)))
+
+
 def columns_given(lake: Lake) -> frozenset[str]:
     """The columns of the lake that hold any value, as table.column, by the files' own statistics."""
     found: set[str] = set()
@@ -235,4 +300,4 @@ def columns_given(lake: Lake) -> frozenset[str]:
 
 def take_snapshot(lake: Lake, backend: Any, as_of: datetime) -> Snapshot:
     """The lake as it was known at `as_of` (a naive time is UTC)."""
-    return Snapshot(tables=lake.tables(backend), as_of=naive_utc(as_of), given=columns_given(lake))
+    return Snapshot(lake.tables(backend), naive_utc(as_of), columns_given(lake), lake_ledger(lake, backend))

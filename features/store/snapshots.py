@@ -36,7 +36,7 @@ CATALOGUE = "catalogue.json"
 #: Folders kept, the newest first: a lake version before may still be read.
 KEPT = 3
 #: The modules of features/ that fix what is computed.
-_CODE = ("build", "customer*", "definitions", "measures", "products", "schema", "snapshot")
+_CODE = ("build", "customer*", "definitions", "ledger*", "measures", "mixes", "products", "runs", "schema", "snapshot")
 _LIBRARIES = ("ibis-framework", "duckdb")
 #: When a snapshot's values could be known: see `_told_at`.
 CREATED_AT = "created_at"

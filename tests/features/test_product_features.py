@@ -73,7 +73,8 @@ def test_product_feature_worked_by_hand(shop, product: str, feature: str, value:
         (("ann", "milk"), "lines_per_order", 1 / 3),
         (("bob", "bread"), "orders_since_last", 1),
         (("bob", "tea"), "streak", 1),
-        (("cat", "milk"), "lines_90d", 0),
+        (("ann", "bread"), "lines_90d_to_last", 3),
+        (("cat", "milk"), "lines_90d_to_last", 1),
     ],
 )
 def test_customer_and_product_feature_worked_by_hand(shop, pair: tuple[str, str], feature: str, value: float) -> None:

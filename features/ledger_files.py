@@ -1,0 +1,261 @@
+"""The ledger on disk: made once for a version of the lake, customers in parts, rows by when they hold.
+
+Rows of customers lie in epochs, each complete in itself: those still true at its start are repeated in it. So the rows
+of a moment are all in one epoch, and reading them costs as much as there are customers, however long the history. An
+epoch ends when it has some times as many new rows as it began with, which bounds what is repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from features.home import new_directory
+from features.ledger import (
+    CUSTOMER_TABLES,
+    FOREVER,
+    KEYS,
+    SALES,
+    SINCE,
+    UNTIL,
+    Catalogue,
+    Lines,
+    by_product_and_day,
+    ledger_of,
+    sales_so_far,
+)
+from features.ledger_lines import catalogue_of, parts_of, sorted_batches
+from features.runs import Ints, Runs
+from features.schema import ORDER_LINES, C
+
+MANIFEST = "ledger.json"
+#: New rows of an epoch for each that it repeats, and the fewest worth an epoch.
+NEW_PER_REPEATED, FEWEST = 4, 20_000
+#: Days of products added up at a time.
+SALES_ROWS = 4_000_000
+_DAYS = "days"  # single days of products, part by part, until all are added up
+_TIMES = frozenset({SINCE, UNTIL, "before", "first_at", "last_at", "first_order_at", "last_order_at"})
+_SMALL = frozenset({"bought", "lines_90d", "orders", "last_order", "streak"})
+_NOT_STORED = frozenset({"moment"})
+#: Customers by number, which are joined faster than their ids.
+CUSTOMER = "customer"
+
+Say = Callable[[str], None]
+Columns = Mapping[str, NDArray[Any]]
+
+
+class Ledger(Protocol):
+    """The tables of a ledger, as they are needed for a moment."""
+
+    def rows(self, table: str, moment: datetime) -> Any:
+        """Rows of a table (Ibis) among which are all that hold at the moment, and perhaps others."""
+
+
+@dataclass(frozen=True)
+class StoredLedger:
+    """A ledger on disk. `epochs`: when those of a table begin, the first one aside."""
+
+    path: Path
+    backend: Any
+    epochs: Mapping[str, Sequence[datetime]]
+
+    def rows(self, table: str, moment: datetime) -> Any:
+        """See Ledger."""
+        folder = self.path / table
+        if table in self.epochs:
+            folder /= str(bisect_left(self.epochs[table], moment))
+        return self.backend.read_parquet(str(folder / "*.parquet"))
+
+
+@dataclass(frozen=True)
+class MemoryLedger:
+    """A ledger of few rows."""
+
+    tables: Mapping[str, pa.Table]
+
+    def rows(self, table: str, moment: datetime) -> Any:  # noqa: ARG002 (all rows, whatever the moment)
+        """See Ledger."""
+        return ibis.memtable(self.tables[table])
+
+
+def memory_ledger(tables: Mapping[str, Any]) -> MemoryLedger:
+    """The ledger of contract tables (Ibis)."""
+    catalogue = catalogue_of(tables)
+    parts = [
+        (part, ledger_of(part, catalogue)) for part in parts_of(sorted_batches(tables[ORDER_LINES.name]), catalogue)
+    ]
+    made: dict[str, pa.Table] = {}
+    for name in KEYS:
+        if name in SALES:
+            days = [made[name] for _, made in parts]
+            columns = {column: np.concatenate([day[column] for day in days]) for column in days[0]}
+            product, day = columns.pop(C.PRODUCT_ID), columns.pop("day")
+            made[name] = _arrow(sales_so_far(by_product_and_day(product, day, columns)), _names(catalogue, None))
+        else:
+            made[name] = pa.concat_tables([_arrow(rows[name], _names(catalogue, part)) for part, rows in parts])
+    return MemoryLedger(made)
+
+
+def open_ledger(path: Path, backend: Any) -> StoredLedger | None:
+    """The ledger in a folder, read on `backend`; None when it is not (wholly) there."""
+    manifest = path / MANIFEST
+    if not manifest.is_file():
+        return None
+    written = json.loads(manifest.read_text(encoding="utf-8"))
+    epochs = {name: [datetime.fromisoformat(start) for start in starts] for name, starts in written["epochs"].items()}
+    return StoredLedger(path, backend, epochs)
+
+
+def write_ledger(
+    tables: Mapping[str, Any], batches: Iterator[pa.RecordBatch], path: Path, say: Say = lambda _: None
+) -> None:
+    """Make the ledger of contract tables (Ibis) and their order lines in a new folder, all of it or nothing."""
+    catalogue = catalogue_of(tables)
+    with new_directory(path) as aside:
+        files: dict[str, _Epochs] = {}
+        days: dict[str, list[Path]] = {name: [] for name in SALES}
+        for number, part in enumerate(parts_of(batches, catalogue)):
+            say(f"ledger: customers {number + 1}")
+            for name, columns in ledger_of(part, catalogue).items():
+                if name in CUSTOMER_TABLES:
+                    if name not in files:
+                        files[name] = _Epochs(aside / name, _starts(columns, C.CUSTOMER_ID))
+                    files[name].write(columns, _names(catalogue, part))
+                elif name in SALES:
+                    days[name].append(_save(columns, aside / _DAYS / f"{name}-{number}"))
+                else:
+                    (aside / name).mkdir(exist_ok=True)
+                    pq.write_table(_arrow(columns, _names(catalogue, part)), aside / name / f"{number}.parquet", **_HOW)
+        for name in SALES:
+            for columns in _whole_days(days[name], len(catalogue.products)):
+                so_far = sales_so_far(columns)
+                if name not in files:
+                    files[name] = _Epochs(aside / name, _starts(so_far, C.PRODUCT_ID))
+                files[name].write(so_far, _names(catalogue, None))
+        for written in files.values():
+            written.close()
+        shutil.rmtree(aside / _DAYS)
+        starts = {name: [_time(start).isoformat() for start in written.starts] for name, written in files.items()}
+        (aside / MANIFEST).write_text(json.dumps({"epochs": starts}), encoding="utf-8")
+
+
+#: Ids come in runs and repeat; numbers are read fastest plain.
+_HOW: dict[str, Any] = {
+    "compression": "lz4",
+    "use_dictionary": [C.CUSTOMER_ID, C.PRODUCT_ID, C.CATEGORY],
+    "row_group_size": 200_000,
+}
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1) + timedelta(microseconds=int(microseconds))
+
+
+def _names(catalogue: Catalogue, part: Lines | None) -> _Names:
+    return _Names(
+        {C.PRODUCT_ID: catalogue.products, C.CATEGORY: catalogue.categories}
+        | ({C.CUSTOMER_ID: part.customers} if part is not None else {}),
+        part.first_customer if part is not None else 0,
+    )
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What the numbers in columns of ids stand for, and the number of the part's first customer among all."""
+
+    texts: Mapping[str, pa.Array]
+    first_customer: int
+
+
+def _arrow(columns: Columns, names: _Names) -> pa.Table:
+    made = {}
+    for name, values in columns.items():
+        if name in names.texts:
+            made[name] = pa.DictionaryArray.from_arrays(values.astype(np.int32), names.texts[name])
+        elif name in _TIMES:
+            made[name] = pa.array(values).cast(pa.timestamp("us"))
+        elif name not in _NOT_STORED:
+            made[name] = pa.array(values.astype(np.int32) if name in _SMALL else values)
+        if name == C.CUSTOMER_ID:
+            made[CUSTOMER] = pa.array((values + names.first_customer).astype(np.int32))
+    return pa.table(made)
+
+
+def _starts(columns: Columns, key: str) -> Ints:
+    """When epochs begin, judged by these rows as if all others were spread over time like them."""
+    first = Runs(columns[key]).starts
+    since = np.sort(columns[SINCE])
+    known = np.sort(columns[SINCE][first])
+    starts: list[int] = []
+    place, repeated = 0, 0
+    fewest = max(len(since) // 40, min(FEWEST, len(since)))
+    while True:
+        place += max(NEW_PER_REPEATED * repeated, fewest)
+        if place >= len(since):
+            return np.array(starts, np.int64)
+        starts.append(int(since[place]))
+        repeated = int(np.searchsorted(known, since[place]))
+
+
+class _Epochs:
+    """The files of a table, one for each epoch."""
+
+    def __init__(self, folder: Path, starts: Ints) -> None:
+        self.folder = folder
+        self.starts = starts
+        self.writers: dict[int, pq.ParquetWriter] = {}
+
+    def write(self, columns: Columns, names: _Names) -> None:
+        """Add rows to every epoch in which they hold at some moment."""
+        since, until = columns[SINCE], columns[UNTIL]
+        first = np.searchsorted(self.starts, since, side="right")
+        last = np.where(until == FOREVER, len(self.starts), np.searchsorted(self.starts, until, side="left"))
+        table = _arrow(columns, names)
+        for epoch in range(len(self.starts) + 1):
+            rows = np.flatnonzero((first <= epoch) & (last >= epoch))
+            if epoch not in self.writers:
+                (self.folder / str(epoch)).mkdir(parents=True)
+                where = self.folder / str(epoch) / "0.parquet"
+                how = {name: value for name, value in _HOW.items() if name != "row_group_size"}
+                self.writers[epoch] = pq.ParquetWriter(where, table.schema, **how)
+            self.writers[epoch].write_table(table.take(rows), row_group_size=_HOW["row_group_size"])
+
+    def close(self) -> None:
+        """End the files."""
+        for writer in self.writers.values():
+            writer.close()
+
+
+def _save(columns: Columns, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for name, values in columns.items():
+        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    return folder
+
+
+def _whole_days(folders: Sequence[Path], products: int) -> Iterator[dict[str, NDArray[Any]]]:
+    """The parts' days added up, some products at a time, in order."""
+    parts = [{file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.iterdir())} for folder in folders]
+    counted = sum((np.bincount(part[C.PRODUCT_ID], minlength=products) for part in parts), np.zeros(products, np.int64))
+    chunk = np.cumsum(counted) // SALES_ROWS
+    bounds = [0, *(np.flatnonzero(np.diff(chunk)) + 1).tolist(), products]
+    for low, high in pairwise(bounds):
+        cut = [slice(*np.searchsorted(part[C.PRODUCT_ID], (low, high))) for part in parts]
+        columns = {
+            name: np.concatenate([part[name][some] for part, some in zip(parts, cut, strict=True)]) for name in parts[0]
+        }
+        product, day = columns.pop(C.PRODUCT_ID), columns.pop("day")
+        yield by_product_and_day(product, day, columns)

@@ -1,0 +1,194 @@
+"""Order lines and products as the numbers that the ledger is made of, some customers at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from features.errors import DataError
+from features.ledger import DAY, MONEY, UNITS, Catalogue, Lines
+from features.mixes import MIXES, known_column, mix_values
+from features.runs import Ints, Runs
+from features.schema import ORDER_LINES, PRODUCTS, C
+
+#: Order lines of the customers worked at together: some hundred megabytes of memory.
+PART_LINES = 3_000_000
+#: The usual price of a unit of a category is what everybody paid in the days before, so many.
+USUAL_DAYS = 180
+_ORDER = (C.CUSTOMER_ID, C.ORDERED_AT, C.ORDER_ID, C.PRODUCT_ID)
+_COLUMNS = (*_ORDER, C.QUANTITY, C.AMOUNT, C.DISCOUNT, C.COUPON, C.STORE_ID, C.CHANNEL)
+_IDS = (C.CUSTOMER_ID, C.ORDER_ID, C.PRODUCT_ID, C.STORE_ID, C.CHANNEL)
+_NO_LINES = pa.schema(
+    {
+        **dict.fromkeys(_IDS, pa.string()),
+        C.ORDERED_AT: pa.timestamp("us"),
+        C.QUANTITY: pa.float64(),
+        **dict.fromkeys((C.AMOUNT, C.DISCOUNT, C.COUPON), pa.decimal128(18, 4)),
+    }
+).empty_table()
+
+
+def catalogue_of(tables: Mapping[str, Any]) -> Catalogue:
+    """Every product that is listed or was ever in an order."""
+    lines = tables[ORDER_LINES.name]
+    known = lines.select(C.PRODUCT_ID).distinct()
+    if PRODUCTS.name in tables:
+        known = known.union(tables[PRODUCTS.name].select(C.PRODUCT_ID), distinct=True)
+    products = known.order_by(C.PRODUCT_ID).to_pyarrow()[C.PRODUCT_ID].combine_chunks()
+    none = np.full(len(products), -1)
+    if PRODUCTS.name not in tables:
+        return Catalogue(products, pa.array([], pa.string()), none, none, {}, np.zeros((0, 0)), 0)
+    listed = tables[PRODUCTS.name]
+    columns = dict.fromkeys([C.PRODUCT_ID, C.CATEGORY, C.BRAND, *(mix.column for mix in MIXES)])
+    described = listed.select(*columns).to_pyarrow()
+    place = pc.index_in(products, described[C.PRODUCT_ID].combine_chunks())
+    by_product = {name: described[name].combine_chunks().take(place) for name in columns}
+    category, categories = _numbered(by_product[C.CATEGORY])
+    brand, _ = _numbered(by_product[C.BRAND])
+    mixed = {}
+    for mix in MIXES:
+        values = by_product[mix.column]
+        mixed[known_column(mix)] = _flag(pc.is_valid(values))
+        for value, short in mix_values(tables, mix).items():
+            mixed[f"{mix.column}_{short}"] = _flag(pc.equal(values, value))
+    usual, first_day = _usual_prices(lines, listed, categories)
+    return Catalogue(products, categories, category, brand, mixed, usual, first_day)
+
+
+def _flag(values: pa.Array) -> Ints:
+    flags: Ints = pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(np.int64)
+    return flags
+
+
+def _numbered(values: pa.Array) -> tuple[Ints, pa.Array]:
+    """Numbers from 0 on (-1: unknown), and the values that they stand for."""
+    coded = values.dictionary_encode()
+    return pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary
+
+
+def _usual_prices(lines: Any, products: Any, categories: pa.Array) -> tuple[NDArray[np.float64], int]:
+    """What a unit of each category cost everybody in the days before each day, and the first day."""
+    sold = lines.filter((lines[C.QUANTITY] > 0) & lines[C.AMOUNT].notnull())
+    sold = sold.join(products.select(C.PRODUCT_ID, C.CATEGORY), C.PRODUCT_ID)
+    sold = sold.filter(sold[C.CATEGORY].notnull())
+    day = (sold[C.ORDERED_AT].truncate("D").epoch_seconds() // 86_400).cast("int64").name("day")
+    found = sold.group_by([C.CATEGORY, day]).aggregate(
+        paid=(sold[C.AMOUNT].sum() * MONEY).cast("int64"),
+        units=(sold[C.QUANTITY].cast("decimal(18, 6)").sum() * UNITS).cast("int64"),
+    )
+    table = found.to_pyarrow()
+    days = table["day"].to_numpy()
+    bounds = lines.aggregate(first=lines[C.ORDERED_AT].min(), last=lines[C.ORDERED_AT].max()).to_pyarrow()
+    first, last = (pc.cast(bounds[name], pa.int64())[0].as_py() or 0 for name in ("first", "last"))
+    first_day, columns = first // DAY, last // DAY - first // DAY + 1
+    rows = pc.index_in(table[C.CATEGORY].combine_chunks(), categories).to_numpy()
+    so_far = np.zeros((2, len(categories), columns + 1), np.int64)
+    for kind, name in enumerate(("paid", "units")):
+        so_far[kind, rows, days - first_day + 1] = table[name].to_numpy()
+    so_far = so_far.cumsum(axis=2)
+    start = np.maximum(np.arange(columns) - USUAL_DAYS, 0)
+    paid, units = (so_far[kind, :, :columns] - so_far[kind][:, start] for kind in (0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        usual = np.where(units > 0, (paid / MONEY) / (units / UNITS), np.nan)
+    return usual, int(first_day)
+
+
+def lake_batches(file: Path) -> Iterator[pa.RecordBatch]:
+    """The order lines of a lake, which writes them in the order needed; ids as dictionaries."""
+    lines = pq.ParquetFile(file, read_dictionary=list(_IDS))
+    yield from lines.iter_batches(batch_size=PART_LINES // 16, columns=list(_COLUMNS))
+
+
+def sorted_batches(lines: Any) -> Iterator[pa.RecordBatch]:
+    """The order lines of any table, put in order."""
+    yield from lines.select(*_COLUMNS).order_by(_ORDER).to_pyarrow().to_batches()
+
+
+def parts_of(batches: Iterator[pa.RecordBatch], catalogue: Catalogue) -> Iterator[Lines]:
+    """The order lines of all customers, some customers at a time; one part of none where there are none.
+
+    Raises DataError when the lines of a customer do not come together and by time.
+    """
+    waiting: list[pa.RecordBatch] = []
+    seen = 0
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= PART_LINES:
+            table = pa.Table.from_batches(waiting)
+            last = _begins(table[C.CUSTOMER_ID])
+            if last:
+                yield (part := _lines(table.slice(0, last), catalogue, seen))
+                seen += len(part.customers)
+            waiting = table.slice(last).to_batches()
+            rows -= last
+    if rows or not seen:
+        yield _lines(pa.Table.from_batches(waiting) if rows else _NO_LINES, catalogue, seen)
+
+
+def _begins(customers: pa.ChunkedArray) -> int:
+    """The row with which the last customer begins."""
+    final = customers[-1].as_py()
+    row = len(customers)
+    for chunk in reversed(customers.chunks):
+        same = pc.equal(chunk.cast(pa.string()) if pa.types.is_dictionary(chunk.type) else chunk, final)
+        others = np.flatnonzero(~same.to_numpy(zero_copy_only=False))
+        if len(others):
+            return row - len(chunk) + int(others[-1]) + 1
+        row -= len(chunk)
+    return 0
+
+
+def _lines(table: pa.Table, catalogue: Catalogue, seen: int) -> Lines:
+    coded = {}
+    table = table.unify_dictionaries()
+    for name in _IDS:
+        encoded = table[name].combine_chunks()
+        if not pa.types.is_dictionary(encoded.type):
+            encoded = encoded.dictionary_encode()
+        indices = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        coded[name] = (indices, encoded.dictionary)
+    customer, customers = coded[C.CUSTOMER_ID]
+    product, products = coded[C.PRODUCT_ID]
+    number = pc.index_in(products, catalogue.products).to_numpy(zero_copy_only=False).astype(np.int64)
+    quantity = table[C.QUANTITY].to_numpy()
+    amount, priced = _money(table[C.AMOUNT])
+    time = table[C.ORDERED_AT].cast(pa.int64()).to_numpy()
+    runs = Runs(customer)
+    if (
+        len(np.unique(customer[runs.starts])) != len(runs.starts)
+        or not (np.diff(time) >= 0)[np.diff(customer) == 0].all()
+    ):
+        raise DataError("The lake's order lines are not in order. Load your data anew:  regulars ingest --replace")
+    return Lines(
+        first_customer=seen,
+        customers=customers.take(pa.array(customer[runs.starts])),
+        customer=runs.ids,
+        order=coded[C.ORDER_ID][0],
+        product=number[product],
+        time=time,
+        units=np.round(quantity * UNITS).astype(np.int64),
+        amount=amount,
+        priced=priced,
+        discount=_money(table[C.DISCOUNT])[0],
+        coupon=_money(table[C.COUPON])[0],
+        store=coded[C.STORE_ID][0],
+        channel=coded[C.CHANNEL][0],
+    )
+
+
+def _money(column: pa.ChunkedArray) -> tuple[Ints, NDArray[np.bool_]]:
+    """In 1/10,000, 0 where not given; and where it is. The lake's decimals are those numbers in 128 bits."""
+    values = column.combine_chunks()
+    given = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    filled = pc.fill_null(values.cast(pa.decimal128(18, 4)), 0)
+    words = np.frombuffer(filled.buffers()[1], np.int64)
+    return words[2 * filled.offset : 2 * (filled.offset + len(filled)) : 2].copy(), given

@@ -1,0 +1,55 @@
+"""The ledger of each version of the lake: made when it is first asked for, and found from then on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import features
+from features.home import forget_old, sweep
+from features.lake import Lake
+from features.ledger_files import StoredLedger, open_ledger, write_ledger
+from features.ledger_lines import lake_batches
+from features.schema import ORDER_LINES
+
+LOCK = "ledger"
+#: Another process may be making the same ledger; it takes a few seconds for a million order lines.
+WAIT_SECONDS = 3600
+#: Ledgers kept, the newest first: a lake version before may still be read.
+KEPT = 2
+_CODE = ("ledger*", "mixes", "runs", "schema")
+_LIBRARIES = ("duckdb", "ibis-framework", "numpy", "pyarrow")
+
+
+@lru_cache(maxsize=1)
+def code_hash() -> str:
+    """Changes with whatever fixes what a ledger holds."""
+    digest = hashlib.sha256()
+    package = Path(str(features.__file__)).parent
+    for path in sorted(path for pattern in _CODE for path in package.glob(f"{pattern}.py")):
+        digest.update(path.read_bytes())
+    for name in _LIBRARIES:
+        digest.update(f"{name} {version(name)}\0".encode())
+    return digest.hexdigest()
+
+
+def lake_ledger(lake: Lake, backend: Any, say: Callable[[str], None] = lambda _: None) -> StoredLedger:
+    """The ledger of this version of the lake, read on `backend`; made now where there is none. `say` hears how far."""
+    ledgers = lake.home.ledgers
+    path = ledgers / hashlib.sha256(f"{lake.version} {code_hash()}".encode()).hexdigest()[:16]
+    found = open_ledger(path, backend)
+    if found is not None:
+        return found
+    with lake.home.lock(LOCK, wait_seconds=WAIT_SECONDS):
+        if open_ledger(path, backend) is None:
+            sweep(ledgers)
+            write_ledger(lake.tables(backend), lake_batches(lake.file(ORDER_LINES.name)), path, say)
+            forget_old(ledgers, current=path.name, keep=KEPT)
+    made = open_ledger(path, backend)
+    if made is None:
+        raise FileNotFoundError(path)
+    return made

@@ -1,0 +1,168 @@
+"""The ledger against what plain Python makes of the same orders, at any moment, however it is cut into parts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features import ledger_files, ledger_lines
+from features.build import entity_features, features_of
+from features.definitions import CUSTOMER, CUSTOMER_PRODUCT, ENTITIES, PRODUCT, Entity
+from features.engine import connect
+from features.home import Home
+from features.ingest import ingest
+from features.lake import read_lake
+from features.ledger_store import lake_ledger
+from features.settings import Settings
+from features.snapshot import Snapshot, naive_utc, take_snapshot
+from tests.features.small_shop import arrow, line, snapshot_of, write_random_shop
+
+START = datetime(2024, 1, 1)
+CATEGORIES = {"p0": "red", "p1": "red", "p2": "blue", "p3": None}
+
+
+def features_at(taken: Snapshot, entity: Entity) -> pd.DataFrame:
+    table = entity_features(taken, entity, features_of(taken, entity))
+    return table.to_pandas().set_index(list(entity.keys)).sort_index()
+
+
+@st.composite
+def order_lines(draw: st.DrawFn) -> list[dict[str, object]]:
+    """Orders of few customers and products; some go on at a later moment, some lines come back."""
+    hours = st.integers(0, 24 * 300)
+    rows = []
+    for order in range(draw(st.integers(1, 12))):
+        customer, at = draw(st.sampled_from("ab")), draw(hours)
+        for _ in range(draw(st.integers(1, 3))):
+            later = draw(st.sampled_from([0, 0, 0, 0, 5, 24 * 40]))
+            rows.append(
+                line(
+                    customer,
+                    f"o{order:02}",
+                    (START + timedelta(hours=at + later)).isoformat(),
+                    draw(st.sampled_from(sorted(CATEGORIES))),
+                    quantity=draw(st.sampled_from([1.0, 2.0, 0.5, -1.0])),
+                    amount=draw(st.integers(1, 900)) / 100,
+                    store_id=f"s{order % 2}",
+                )
+            )
+    return rows
+
+
+def rows_before(lines: list[dict[str, object]], moment: datetime) -> Iterator[tuple[str, str, str, datetime, float]]:
+    for row in lines:
+        at = datetime.fromisoformat(str(row["ordered_at"]))
+        if at < moment:
+            yield str(row["customer_id"]), str(row["order_id"]), str(row["product_id"]), at, float(str(row["quantity"]))
+
+
+@settings(max_examples=15, deadline=None)
+@given(order_lines(), st.integers(0, 24 * 420).map(lambda hours: START + timedelta(hours=hours)))
+def test_totals_are_what_python_counts_in_the_rows_before(lines: list[dict[str, object]], moment: datetime) -> None:
+    products = [{"product_id": name, "category": category} for name, category in CATEGORIES.items()]
+    shop = {"order_lines": arrow("order_lines", lines), "products": arrow("products", products)}
+    taken = snapshot_of(shop, moment)
+    bought = [row for row in rows_before(lines, moment) if row[4] > 0]
+    began: dict[tuple[str, str], datetime] = {}
+    for customer, order, _, at, _ in bought:
+        began[customer, order] = min(at, began.get((customer, order), at))
+
+    def ago(days: int) -> datetime:
+        return moment - timedelta(days=days)
+
+    customers = features_at(taken, CUSTOMER)
+    assert customers.index.tolist() == sorted({customer for customer, _ in began})
+    for customer, found in customers.iterrows():
+        orders = [at for (who, _), at in began.items() if who == customer]
+        mine = [row for row in bought if row[0] == customer]
+        for days in (7, 30, 90, 180):
+            assert found[f"orders_{days}d"] == sum(at >= ago(days) for at in orders)
+        assert found["days_since_last_order"] == pytest.approx((moment - max(orders)) / timedelta(days=1))
+        assert found["visits_life"] == len({at.date() for at in orders})
+        assert found["products_90d"] == len({row[2] for row in mine if row[3] >= ago(90)})
+        assert found["repeated_product_share_life"] == pytest.approx(
+            sum(sum(row[2] == name for row in mine) > 1 for name in {row[2] for row in mine})
+            / len({row[2] for row in mine})
+        )
+        first = {name: min(row[3] for row in mine if row[2] == name) for name in {row[2] for row in mine}}
+        assert found["new_products_30d"] == sum(at >= ago(30) for at in first.values())
+        if any(CATEGORIES[row[2]] for row in bought):
+            kinds = [(CATEGORIES[row[2]], row[3]) for row in mine if CATEGORIES[row[2]]]
+            recent = {kind for kind, at in kinds if at >= ago(90)}
+            assert found["categories_90d"] == len(recent)
+            assert found["categories_lost_90d"] == len({kind for kind, at in kinds if at >= ago(180)} - recent)
+
+    sold = features_at(taken, PRODUCT)
+    assert sold.index.tolist() == sorted({row[2] for row in bought})
+    for product, found in sold.iterrows():
+        mine = [row for row in bought if row[2] == product]
+        assert found["lines_30d"] == sum(row[3] >= ago(30) for row in mine)
+        assert found["buyers_90d"] == len({row[0] for row in mine if row[3] >= ago(90)})
+        assert found["buyers_life"] == len({row[0] for row in mine})
+        assert found["days_since_last_sold"] == pytest.approx(
+            (moment - max(row[3] for row in mine)) / timedelta(days=1)
+        )
+
+    for (customer, product), found in features_at(taken, CUSTOMER_PRODUCT).iterrows():
+        times = [row[3] for row in bought if row[:1] + row[2:3] == (customer, product)]
+        assert found["lines_life"] == len(times)
+        assert found["lines_90d_to_last"] == sum(at >= max(times) - timedelta(days=90) for at in times)
+        assert found["customer_orders"] == sum(who == customer for who, _ in began)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Settings:
+    mapping = write_random_shop(tmp_path, seed=5, customers=40, most_orders=12)
+    chosen = Settings(home=tmp_path / "home", threads=1)
+    ingest("files", chosen, mapping=mapping, now=naive_utc(datetime(2024, 6, 1)))
+    return chosen
+
+
+def test_parts_and_epochs_on_disk_hold_what_one_table_in_memory_does(
+    shop: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_lines, "PART_LINES", 48)
+    monkeypatch.setattr(ledger_files, "FEWEST", 3)
+    monkeypatch.setattr(ledger_files, "SALES_ROWS", 40)
+    lake = read_lake(Home(shop.home))
+    backend = connect(shop)
+    parts: list[str] = []
+    stored = lake_ledger(lake, backend, parts.append)
+    assert len(parts) > 3
+    assert len(stored.epochs["totals"]) > 1
+    for moment in (datetime(2023, 12, 1), datetime(2024, 1, 20, 13, 30), datetime(2024, 2, 29), datetime(2024, 8, 1)):
+        taken = take_snapshot(lake, backend, moment)
+        in_memory = Snapshot(taken.tables, taken.as_of, taken.given)
+        for entity in ENTITIES.values():
+            if features_of(taken, entity):
+                pd.testing.assert_frame_equal(
+                    features_at(taken, entity), features_at(in_memory, entity), check_exact=True
+                )
+
+
+def test_a_ledger_killed_while_it_is_written_is_made_anew_and_leaves_nothing_behind(shop: Settings) -> None:
+    code = (
+        "import os; from features import ledger_files, ledger_lines; ledger_lines.PART_LINES = 60\n"
+        "from features.settings import Settings; from features.engine import connect\n"
+        "from features.lake import read_lake; from features.home import Home\n"
+        "from features.ledger_store import lake_ledger; from pathlib import Path\n"
+        f"chosen = Settings(home=Path({str(shop.home)!r}))\n"
+        "say = lambda text: os.kill(os.getpid(), 9) if text.endswith('3') else None\n"
+        "lake_ledger(read_lake(Home(chosen.home)), connect(chosen), say)\n"
+    )
+    died = subprocess.run([sys.executable, "-c", code], check=False)
+    assert died.returncode == -9
+    left = list((shop.home / "ledgers").iterdir())
+    assert len(left) == 1  # what was begun
+    lake = read_lake(Home(shop.home))
+    ledger = lake_ledger(lake, connect(shop))
+    assert list((shop.home / "ledgers").iterdir()) == [ledger.path]
+    assert ledger.rows("totals", datetime(2024, 8, 1)).count().to_pyarrow().as_py() >= 40

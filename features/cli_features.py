@@ -1,4 +1,4 @@
-"""The commands under `regulars features`: list, show, build, profile, quality, check, labels."""
+"""The commands under `regulars features`: list, show, build, profile, quality, check, labels, materialize, online."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features import cli_feature_reports
+from features import cli_feature_reports, cli_store
 from features.cli_taken import AsJson, AsOf, EntityName, Of, after_last_order, shown, taken
 from features.errors import ConfigError
 from features.home import Home
@@ -126,6 +126,8 @@ app.command(epilog="Example:  regulars features quality --as-of 2017-10-01 --htm
 )
 app.command(epilog="Example:  regulars features check --as-of 2017-10-01")(cli_feature_reports.check)
 app.command(epilog="Example:  regulars features labels --as-of 2017-10-01")(cli_feature_reports.labels)
+app.command(epilog="Example:  regulars features materialize")(cli_store.materialize)
+app.command(epilog="Example:  regulars features online 1 2 --json")(cli_store.online)
 
 
 @app.command(epilog="Example:  regulars features docs > features.md")

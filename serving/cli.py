@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The commands in the order a shop meets them; help shows them so.
 ORDER = (
     *("ingest", "quarantine", "quality", "features", "train", "evaluate", "promote", "rollback", "models", "score"),
-    *("recommend", "at-risk", "serve", "keys", "demo", "doctor"),
+    *("recommend", "at-risk", "serve", "push-live", "keys", "demo", "doctor"),
 )
 
 
@@ -157,6 +157,18 @@ def serve(
     overrides = {"workers": workers, "pin": pin}
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     become_server(host=safe_host(host or settings.host, settings), port=port or settings.port, settings=settings)
+
+
+@app.command("push-live", epilog="Example:  regulars push-live --every 5")
+def push_live(
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks at the event log.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Push all of the last day's events and stop.")] = False,
+) -> None:
+    """Push what customers do on the site to the online store, beside the server and until stopped."""
+    from serving.live_push import push_live as follow
+
+    pushed = follow(current_settings(), every_seconds=every, once=once)
+    out.print(f"Live features of {pushed:,} customers are online.")
 
 
 @app.command(epilog="Example:  regulars demo --once")

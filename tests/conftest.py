@@ -7,7 +7,7 @@ import features  # noqa: F401  first: it settles thread pools, which numpy reads
 from tests.small_shop import loaded
 from training.protocols import Context
 
-pytest_plugins = ["tests.not_run", "tests.postgres"]
+pytest_plugins = ["tests.not_run", "tests.postgres", "tests.redis_server"]
 
 
 @pytest.fixture(scope="session")

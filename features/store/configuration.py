@@ -40,7 +40,15 @@ def online_store(settings: Settings) -> dict[str, Any]:
     """Where features are kept to be read one customer at a time: SQLite, or the Redis that the settings name."""
     if settings.online_store is None:
         return {"type": "features.store.sqlite_online.SnapshotSqliteOnlineStore", "path": "online.db"}
-    return {"type": "redis", "connection_string": _redis(settings.online_store.get_secret_value())}
+    try:
+        import redis  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "Setting 'online_store' needs the Python package 'redis', which is not installed:  "
+            "pip install 'regulars[redis]'"
+        ) from None
+    address = _redis(settings.online_store.get_secret_value())
+    return {"type": "features.store.redis_online.SnapshotRedisOnlineStore", "connection_string": address}
 
 
 def _redis(url: str) -> str:
@@ -56,6 +64,7 @@ def _redis(url: str) -> str:
     if parts.scheme not in ("redis", "rediss") or not parts.hostname or not number.isdigit() or "," in f"{password}":
         raise _wrong()
     given = {"db": int(number), "username": user, "password": password, "ssl": parts.scheme == "rediss" or None}
+    given |= {"socket_timeout": 5, "socket_connect_timeout": 2}  # seconds; without, one that hangs is waited for
     # As JSON, or a password of digits would become a number.
     told = [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
     return ",".join([f"{parts.hostname}:{port}", *told])

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -23,6 +22,7 @@ from features.home import Home, new_file
 from features.schema import C
 from features.settings import Settings, current_settings
 from features.store.configuration import FILE, configuration
+from features.store.online_views import online_definitions
 from features.store.snapshots import CREATED_AT, Snapshots
 
 with warnings.catch_warnings():
@@ -34,6 +34,8 @@ with warnings.catch_warnings():
 
 EVENT_TIME = "event_timestamp"
 _MARK = "regulars_catalogue"
+#: One more where the definitions below change in another way than what they tell of.
+_DEFINITIONS = 2
 _WRITER = "features.store.registry.WholeFileRegistryStore"
 _TYPES = {"float64": Float64, "string": String}
 
@@ -67,16 +69,18 @@ def register(store: FeatureStore, snapshots: Snapshots) -> None:
     known = {view.name: view for view in store.list_feature_views()}
     for entity in snapshots.entities():
         described = snapshots.catalogue(entity)
-        mark = _digest(json.dumps([str(snapshots.path.resolve()), described], sort_keys=True))
+        mark = _digest(json.dumps([_DEFINITIONS, str(snapshots.path.resolve()), described], sort_keys=True))
         view = known.get(view_name(entity))
         if view is None or view.tags.get(_MARK) != mark:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
-                writer(store).apply(_definitions(snapshots, entity, described, mark))
+                writer(store).apply(_definitions(store, snapshots, entity, described, mark))
             store.refresh_registry()
 
 
-def _definitions(snapshots: Snapshots, entity: Entity, described: list[dict[str, Any]], mark: str) -> list[Any]:
+def _definitions(
+    store: FeatureStore, snapshots: Snapshots, entity: Entity, described: list[dict[str, Any]], mark: str
+) -> list[Any]:
     keys = [
         FeastEntity(name=key.removesuffix("_id"), join_keys=[key], value_type=ValueType.STRING) for key in entity.keys
     ]
@@ -88,19 +92,24 @@ def _definitions(snapshots: Snapshots, entity: Entity, described: list[dict[str,
         created_timestamp_column=CREATED_AT,
         description="Features as of a moment, from rows of before it.",
     )
+    fields = [_field(column) for column in described]
     view = FeatureView(
         name=view_name(entity),
         entities=keys,
         # A lapsed customer's features are old, and are the ones that matter: they never expire.
         ttl=timedelta(0),
-        schema=[*(Field(name=key, dtype=String) for key in entity.keys), *(_field(column) for column in described)],
+        schema=[*(Field(name=key, dtype=String) for key in entity.keys), *fields],
         source=source,
-        online=True,
+        online=False,
         description=entity.description,
         owner="regulars",
         tags={_MARK: mark},
     )
-    return [*keys, source, view, FeatureService(name=entity.name, features=[view])]
+    defined = [*keys, source, view, FeatureService(name=entity.name, features=[view])]
+    if entity is CUSTOMER:
+        live_files = str(store.repo_path / "pushed" / "*.parquet")
+        defined += online_definitions(keys[0], source, fields, live_files=live_files)
+    return defined
 
 
 def _field(column: dict[str, Any]) -> Field:
@@ -132,20 +141,19 @@ def point_in_time(
     view = store.get_feature_view(view_name(entity))
     if names is None:
         names = sorted(field.name for field in view.schema if field.name not in entity.keys)
-    order = "_regulars_row"
     columns = {key: pa.array(asked[key], from_pandas=True) for key in entity.keys}
     times = pa.array(asked[C.AS_OF], pa.timestamp("us"), from_pandas=True).cast(pa.timestamp("us", "UTC"))
-    rows = pa.array(np.arange(len(asked), dtype=np.int64))
     job = store.get_historical_features(
-        entity_df=pa.table({**columns, EVENT_TIME: times, order: rows}),
+        entity_df=pa.table({**columns, EVENT_TIME: times}),
         features=[f"{view.name}:{name}" for name in names],
         filter_by_created_timestamp=known_then,
     )
-    found = job.to_arrow()
-    if not found[order].combine_chunks().equals(rows):
+    found: pd.DataFrame = job.features()
+    if len(found) != len(asked):
         raise RegularsError(
             f"The feature store gave {len(found):,} rows for {len(asked):,} asked. Remove {store.repo_path} and build "
             "the features anew:  regulars features build"
         )
-    features: pd.DataFrame = found.select(list(names)).to_pandas()
-    return pd.concat([asked.reset_index(drop=True), features], axis=1)
+    for place, (name, column) in enumerate(asked.items()):  # pd.concat would copy the features
+        found.insert(place, str(name), column.array.copy())
+    return found

@@ -6,7 +6,7 @@ not do itself (on-demand views, remote or renamed sources, times without an enti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ibis
@@ -20,7 +20,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.on_demand_feature_view import OnDemandFeatureView
 
 from features.errors import DataError
-from features.store.point_in_time import Source, engine, joined
+from features.store.point_in_time import Found, Source, engine, joined
 
 EVENT_TIME = "event_timestamp"
 
@@ -47,18 +47,33 @@ class PointInTimeJob(RetrievalJob):
         self.prefix = prefix
         self.known_then = known_then
 
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        del timeout
+    def features(self) -> pd.DataFrame:
+        """The features alone, in the order of the rows asked."""
+        frames = []
+        for part, found in self._found():
+            frame = found.frame()
+            frame.columns = pd.Index([self._name(part, name) for name in part.features])
+            frames.append(frame)
+        return frames[0] if len(frames) == 1 else pd.concat(frames, axis=1)
+
+    def _found(self) -> Iterator[tuple[_Part, Found]]:
         times = self.asked[time_column(self.asked)]
-        table = self.asked
         con = engine(threads=self.config.threads, memory_limit=self.config.memory_limit, spill=self.config.spill)
         try:
             for part in self.parts:
-                found = joined(con, self.asked, times, part.source, part.features, known_then=self.known_then)
-                for name in part.features:
-                    table = table.append_column(f"{part.prefix}__{name}" if self.prefix else name, found[name])
+                yield part, joined(con, self.asked, times, part.source, part.features, known_then=self.known_then)
         finally:
             con.close()
+
+    def _name(self, part: _Part, feature: str) -> str:
+        return f"{part.prefix}__{feature}" if self.prefix else feature
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        del timeout
+        table = self.asked
+        for part, found in self._found():
+            for name in part.features:
+                table = table.append_column(self._name(part, name), found.arrow(name))
         return table
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:

@@ -13,13 +13,16 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from features.sql import quote, text
 
 _ROW = "_regulars_row"
 _TIME = "_regulars_time"
+_BATCH = 50_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,30 @@ def engine(*, threads: int | None, memory_limit: str | None, spill: str | None) 
     return con
 
 
+@dataclass(frozen=True)
+class Found:
+    """The features of the rows asked, in the same order. Unknown is NaN in the block and null in the others."""
+
+    names: Sequence[str]
+    numbers: Sequence[str]  # those of float64, by row of `block`
+    block: NDArray[np.float64]
+    others: Mapping[str, pa.Array]
+
+    def arrow(self, name: str) -> pa.Array:
+        """A feature, null where unknown."""
+        if name in self.others:
+            return self.others[name]
+        return pa.array(self.block[self.numbers.index(name)], from_pandas=True)
+
+    def frame(self) -> pd.DataFrame:
+        """All features; the numbers are not copied."""
+        frame = pd.DataFrame(self.block.T, columns=list(self.numbers))
+        if not self.others:
+            return frame
+        others = pd.DataFrame({name: column.to_pandas() for name, column in self.others.items()})
+        return pd.concat([frame, others], axis=1)[list(self.names)]
+
+
 def joined(
     con: duckdb.DuckDBPyConnection,
     asked: pa.Table,
@@ -51,8 +78,8 @@ def joined(
     features: Sequence[str],
     *,
     known_then: bool,
-) -> pa.Table:
-    """The `features` known at each asked row's time, one row per asked row and in the same order; null where none were.
+) -> Found:
+    """The `features` known at each asked row's time, one row per asked row and in the same order.
 
     With `known_then`, a row of the source counts from its created time on, if that is later than its time.
     """
@@ -65,7 +92,7 @@ def joined(
         micros = source.ttl // timedelta(microseconds=1)
         alive = f"WHERE f.event + to_microseconds({micros}) >= asked.{_TIME}"
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE matched AS SELECT asked.{_ROW} AS row, f.filename, f.place FROM asked "
+        f"CREATE OR REPLACE TEMP TABLE matched AS SELECT asked.{_ROW} AS {_ROW}, f.filename, f.place FROM asked "
         f"ASOF JOIN ({_places(con, source, times, known_then=known_then)}) f "
         f"ON {keys} AND asked.{_TIME} >= f.visible {alive}"
     )
@@ -76,12 +103,29 @@ def joined(
     named = ", ".join(text(file) for file in files or _files(con, source)[:1])
     read = f"read_parquet([{named}], filename = true, file_row_number = true)"
     found = con.execute(
-        f"SELECT row{wanted} FROM matched JOIN {read} f "
+        f"SELECT {_ROW}{wanted} FROM matched JOIN {read} f "
         "ON f.filename = matched.filename AND f.file_row_number = matched.place"
-    ).to_arrow_table()
+    )
+    return _in_order(found.to_arrow_reader(_BATCH), rows, features)
+
+
+def _in_order(batches: pa.RecordBatchReader, rows: int, features: Sequence[str]) -> Found:
+    """Each row put where it belongs. Done batch by batch: to touch fresh memory is what takes the time here."""
+    floats = [name for name in features if pa.types.is_float64(batches.schema.field(name).type)]
+    block = np.full((len(floats), rows), np.nan)
+    rest = {name: [pa.array([], batches.schema.field(name).type)] for name in features if name not in floats}
     order = np.full(rows, -1, dtype=np.int64)
-    order[found["row"].to_numpy()] = np.arange(found.num_rows)
-    return found.drop_columns("row").combine_chunks().take(pa.array(order, mask=order < 0))
+    seen = 0
+    for batch in batches:
+        places = batch[_ROW].to_numpy()
+        order[places] = np.arange(seen, seen + len(places))
+        seen += len(places)
+        for name, column in zip(floats, block, strict=True):
+            column[places] = batch[name].to_numpy(zero_copy_only=False)
+        for name, parts in rest.items():
+            parts.append(batch[name])
+    at = pa.array(order, mask=order < 0)
+    return Found(features, floats, block, {name: pa.concat_arrays(parts).take(at) for name, parts in rest.items()})
 
 
 def naive(times: pa.ChunkedArray) -> pa.ChunkedArray:

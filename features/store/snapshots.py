@@ -61,6 +61,11 @@ class Snapshots:
         """What the snapshot as of a moment was before loads that came late changed it, the oldest first."""
         return sorted(self.folder(entity).glob(f"{_stem(as_of)}.before-*.parquet"))
 
+    def newest(self, entity: Entity = CUSTOMER) -> Path | None:
+        """The snapshot as of the latest moment; None where there is none."""
+        files = [file for file in self.folder(entity).glob("*.parquet") if "." not in file.stem]
+        return max(files, default=None)
+
     def entities(self) -> list[Entity]:
         """The entities of which there are snapshots."""
         return [entity for entity in ENTITIES.values() if (self.folder(entity) / CATALOGUE).is_file()]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+import socket
 import subprocess
 import sys
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -137,6 +141,31 @@ def test_registry_holds_no_pickled_code(home: Home) -> None:
     registry = (home.feast / "registry.db").read_bytes()
     assert b"cloudpickle" not in registry
     assert b"user_defined_function" not in registry
+
+
+def test_the_ui_of_feast_opens_the_registry_and_cannot_write_it(home: Home) -> None:
+    before = (home.feast / "registry.db").read_bytes()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    feast = [str(Path(sys.executable).with_name("feast")), "-c", str(home.feast), "ui", "--host", "127.0.0.1"]
+    ui = subprocess.Popen([*feast, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            until = time.monotonic() + 60
+            while time.monotonic() < until and ui.poll() is None:
+                with contextlib.suppress(httpx.ConnectError):
+                    client.get("/")
+                    break
+                time.sleep(0.2)
+            views = client.get("/api/v1/feature_views", params={"project": "regulars"}).json()["featureViews"]
+            assert view_name(CUSTOMER) in [view["spec"]["name"] for view in views]
+            entity = {"name": "intruder", "project": "regulars", "join_key": "a", "value_type": 2}
+            assert client.post("/api/v1/entities", json=entity).status_code == 500
+    finally:
+        ui.terminate()
+        ui.wait()
+    assert (home.feast / "registry.db").read_bytes() == before
 
 
 def test_the_registry_is_read_only_for_whoever_opens_the_store(home: Home) -> None:

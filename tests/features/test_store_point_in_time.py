@@ -96,7 +96,7 @@ def test_the_join_equals_plain_loops(
     found = joined(con, frame, times, source, ["value"], known_then=known_then)
     con.close()
     limit = ttl or None  # zero means never, as in Feast
-    assert found["value"].to_pylist() == [oracle(rows, *row, ttl=limit, known_then=known_then) for row in asked]
+    assert found.arrow("value").to_pylist() == [oracle(rows, *row, ttl=limit, known_then=known_then) for row in asked]
 
 
 ROWS = [("a", 0, 0, 1.0), ("a", 10, 10, 2.0), ("b", 0, 0, 3.0), ("c", 4, 20, 4.0), ("c", 2, 2, 5.0)]

@@ -2,12 +2,13 @@
 
     .venv/bin/python -m benchmarks.features --lines 1500000 15000000 100000000 --home /tmp/big
 
-For each size: one plain `GROUP BY customer` sum over the order lines; then all customer features, all product
-features and all customer-and-product features as of the middle of the data's last month, each written to Parquet.
-Every task is a process of its own, so that its peak memory is its own; each is run `--repeat` times and the fastest
-counts. Prints ratios to the plain sum in the same run, and the exponent that time and memory grow with. Then, on the
-smallest size, reading 600,000 (customer, moment) rows of 30 features back by point-in-time join, beside DuckDB's ASOF
-JOIN over the same files.
+For each size: one plain `GROUP BY customer` sum over the order lines; the ledger, which is made once for a version of
+the lake; then, as of the middle of the data's last month, all customer and all product features written to Parquet, and
+all features of customers with products, streamed as Arrow batches. Every task is a process of its own, so that its peak
+memory is its own; each is run `--repeat` times (the ledger once) and the fastest counts. Prints ratios to the plain sum
+in the same run, and the exponent that time and memory grow with. Then, on the smallest size, reading 600,000 (customer,
+moment) rows of 30 features back by point-in-time join, beside DuckDB's ASOF JOIN over the same files. With `--rivals`,
+the same customer and product features by pandas and by Polars at each size that they can hold in 8 GB.
 """
 
 from __future__ import annotations
@@ -17,21 +18,26 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.big_shop import big_shop
+from benchmarks.feature_rivals import ENGINES
+from benchmarks.feature_rivals import measure as measure_rival
 from features.build import entity_features, features_of
-from features.definitions import CUSTOMER, CUSTOMER_PRODUCT, PRODUCT
+from features.definitions import CUSTOMER, CUSTOMER_PRODUCT, PRODUCT, Entity
 from features.engine import connect
 from features.home import Home
 from features.lake import Lake, read_lake
+from features.ledger_store import lake_ledger
 from features.settings import Settings
 from features.snapshot import take_snapshot
 from features.store.feast_store import open_store, point_in_time, register
@@ -39,28 +45,40 @@ from features.store.snapshots import LOCK, build_snapshots
 
 OUT = Path(__file__).parent / "out" / "features.json"
 AS_OF = datetime(2017, 12, 15)
-ENTITIES = {"customer": CUSTOMER, "product": PRODUCT, "customer_product": CUSTOMER_PRODUCT}
-SUM, ASOF, FEAST = "plain_sum", "asof_join", "point_in_time"
+SUM, LEDGER, TABLES, PAIRS = "plain_sum", "ledger", "customer_and_product", "customer_product"
+ASOF, FEAST = "asof_join", "point_in_time"
 ASKED_ROWS, ASKED_FEATURES = 600_000, 30
+BATCH_ROWS = 1_000_000
+TASKS = (SUM, LEDGER, TABLES, PAIRS)
 
 
 def task(name: str, settings: Settings) -> None:
     """One measured task, in this process."""
     lake = read_lake(Home(settings.home))
     backend = connect(settings)
+    if name in (ASOF, FEAST):
+        _retrieve(name, settings, lake)
+        return
+    if name == LEDGER:
+        shutil.rmtree(lake.home.ledgers, ignore_errors=True)
     started = time.perf_counter()
     if name == SUM:
         lines = f"read_parquet('{lake.file('order_lines')}')"
         backend.raw_sql(f"SELECT customer_id, sum(amount) AS paid FROM {lines} GROUP BY customer_id").to_arrow_table()
-    elif name in ENTITIES:
-        entity = ENTITIES[name]
-        snapshot = take_snapshot(lake, backend, AS_OF)
-        table = entity_features(snapshot, entity, features_of(snapshot, entity))
-        table.to_parquet(str(settings.home / f"{name}.parquet"))
+    elif name == LEDGER:
+        lake_ledger(lake, backend)
+    elif name == TABLES:
+        for entity in (CUSTOMER, PRODUCT):
+            _features(lake, backend, entity).to_parquet(str(settings.home / f"{entity.name}.parquet"))
     else:
-        _retrieve(name, settings, lake)
-        return
+        for batch in _features(lake, backend, CUSTOMER_PRODUCT).to_pyarrow_batches(chunk_size=BATCH_ROWS):
+            del batch
     _report(started)
+
+
+def _features(lake: Lake, backend: Any, entity: Entity) -> Any:
+    snapshot = take_snapshot(lake, backend, AS_OF)
+    return entity_features(snapshot, entity, features_of(snapshot, entity))
 
 
 def _retrieve(name: str, settings: Settings, lake: Lake) -> None:
@@ -107,7 +125,7 @@ def measure(name: str, settings: Settings, repeat: int) -> dict[str, float]:
     """The fastest of `repeat` runs, each a process of its own."""
     environment = os.environ | {"REGULARS_HOME": str(settings.home), "REGULARS_MEMORY_LIMIT": settings.memory_limit}
     runs = []
-    for _ in range(repeat):
+    for _ in range(1 if name == LEDGER else repeat):
         command = [sys.executable, "-m", "benchmarks.features", "--task", name]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -121,6 +139,14 @@ def exponent(sizes: list[int], values: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0]) if len(sizes) > 1 else float("nan")
 
 
+def _print_run(lines: int, name: str, run: dict[str, float], plain: float) -> None:
+    print(
+        f"{lines:>12,} lines  {name:<21} {run['seconds']:8.2f} s  {run['seconds'] / plain:7.1f} x plain sum"
+        f"  {run['megabytes']:8,.0f} MB",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Run the sizes asked for, print and keep the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -130,6 +156,7 @@ def main() -> None:
     )
     parser.add_argument("--memory", default="6GB", help="DuckDB's memory limit; the process needs some more")
     parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--rivals", action="store_true", help="pandas and Polars too (install benchmarks/rivals.lock)")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.task:
@@ -141,17 +168,22 @@ def main() -> None:
         settings = Settings(home=arguments.home / str(lines), memory_limit=arguments.memory)
         lake = big_shop(Home(settings.home), lines)
         made.append(lake.rows["order_lines"])
-        results[str(made[-1])] = {name: measure(name, settings, arguments.repeat) for name in (SUM, *ENTITIES)}
+        results[str(made[-1])] = {name: measure(name, settings, arguments.repeat) for name in TASKS}
         plain = results[str(made[-1])][SUM]["seconds"]
         for name, run in results[str(made[-1])].items():
-            print(
-                f"{made[-1]:>12,} lines  {name:<18} {run['seconds']:8.2f} s  {run['seconds'] / plain:7.1f} x plain sum"
-                f"  {run['megabytes']:8,.0f} MB"
-            )
-    for name in (SUM, *ENTITIES):
+            _print_run(made[-1], name, run, plain)
+        for engine in ENGINES if arguments.rivals else ():
+            rival = measure_rival(engine, settings.home, memory_gb=8)
+            if "error" in rival:
+                print(f"{made[-1]:>12,} lines  {rival['error']}")
+                continue
+            run = {name: float(value) for name, value in rival.items()}
+            results[str(made[-1])][engine] = run
+            _print_run(made[-1], engine, run, plain)
+    for name in TASKS:
         runs = [results[str(size)][name] for size in made]
         times, memory = (f"{exponent(made, [run[of] for run in runs]):.2f}" for of in ("seconds", "megabytes"))
-        print(f"{name:<18} time grows with lines to the {times}, memory to the {memory}")
+        print(f"{name:<21} time grows with lines to the {times}, memory to the {memory}")
     settings = Settings(home=arguments.home / str(arguments.lines[0]), memory_limit=arguments.memory)
     measure(FEAST, settings, 1)  # computes the snapshots that both read
     reading = {name: measure(name, settings, arguments.repeat) for name in (ASOF, FEAST)}

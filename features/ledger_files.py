@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import shutil
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -45,7 +47,7 @@ MANIFEST = "ledger.json"
 #: New rows of an epoch for each that it repeats, and the fewest worth an epoch.
 NEW_PER_REPEATED, FEWEST = 4, 20_000
 #: Days of products added up at a time.
-SALES_ROWS = 4_000_000
+SALES_ROWS = 2_000_000
 _DAYS = "days"  # single days of products, part by part, until all are added up
 _TIMES = frozenset({SINCE, UNTIL, "before", "first_at", "last_at", "first_order_at", "last_order_at"})
 _SMALL = frozenset({"bought", "lines_90d", "orders", "last_order", "streak"})
@@ -120,16 +122,21 @@ def open_ledger(path: Path, backend: Any) -> StoredLedger | None:
 
 
 def write_ledger(
-    tables: Mapping[str, Any], batches: Iterator[pa.RecordBatch], path: Path, say: Say = lambda _: None
+    tables: Mapping[str, Any],
+    batches: Iterator[pa.RecordBatch],
+    path: Path,
+    say: Say = lambda _: None,
+    *,
+    threads: int = 1,
 ) -> None:
     """Make the ledger of contract tables (Ibis) and their order lines in a new folder, all of it or nothing."""
     catalogue = catalogue_of(tables)
     with new_directory(path) as aside:
         files: dict[str, _Epochs] = {}
         days: dict[str, list[Path]] = {name: [] for name in SALES}
-        for number, part in enumerate(parts_of(batches, catalogue)):
-            say(f"ledger: customers {number + 1}")
-            for name, columns in ledger_of(part, catalogue).items():
+        for number, (part, made) in enumerate(_made(parts_of(batches, catalogue), catalogue, threads)):
+            say(f"ledger: {part.first_customer + len(part.customers):,} customers")
+            for name, columns in made.items():
                 if name in CUSTOMER_TABLES:
                     if name not in files:
                         files[name] = _Epochs(aside / name, _starts(columns, C.CUSTOMER_ID))
@@ -248,14 +255,37 @@ def _save(columns: Columns, folder: Path) -> Path:
 
 def _whole_days(folders: Sequence[Path], products: int) -> Iterator[dict[str, NDArray[Any]]]:
     """The parts' days added up, some products at a time, in order."""
-    parts = [{file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.iterdir())} for folder in folders]
-    counted = sum((np.bincount(part[C.PRODUCT_ID], minlength=products) for part in parts), np.zeros(products, np.int64))
+    counted = np.zeros(products, np.int64)
+    for folder in folders:
+        counted += np.bincount(_load(folder, C.PRODUCT_ID), minlength=products)
     chunk = np.cumsum(counted) // SALES_ROWS
     bounds = [0, *(np.flatnonzero(np.diff(chunk)) + 1).tolist(), products]
+    names = sorted(file.stem for file in folders[0].iterdir())
     for low, high in pairwise(bounds):
-        cut = [slice(*np.searchsorted(part[C.PRODUCT_ID], (low, high))) for part in parts]
+        # Opened anew for every range, so that what was read before does not stay in memory.
+        cut = [slice(*np.searchsorted(_load(folder, C.PRODUCT_ID), (low, high))) for folder in folders]
         columns = {
-            name: np.concatenate([part[name][some] for part, some in zip(parts, cut, strict=True)]) for name in parts[0]
+            name: np.concatenate([_load(folder, name)[some] for folder, some in zip(folders, cut, strict=True)])
+            for name in names
         }
         product, day = columns.pop(C.PRODUCT_ID), columns.pop("day")
         yield by_product_and_day(product, day, columns)
+
+
+def _load(folder: Path, name: str) -> NDArray[Any]:
+    column: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return column
+
+
+def _made(parts: Iterator[Lines], catalogue: Catalogue, threads: int) -> Iterator[tuple[Lines, Mapping[str, Columns]]]:
+    """The parts with what they make, in order; as many at once as there are threads."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[Lines, Future[dict[str, dict[str, NDArray[Any]]]]]] = deque()
+        for part in parts:
+            waiting.append((part, pool.submit(ledger_of, part, catalogue)))
+            if len(waiting) == threads:
+                first, made = waiting.popleft()
+                yield first, made.result()
+        while waiting:
+            first, made = waiting.popleft()
+            yield first, made.result()

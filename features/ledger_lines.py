@@ -19,7 +19,7 @@ from features.runs import Ints, Runs
 from features.schema import ORDER_LINES, PRODUCTS, C
 
 #: Order lines of the customers worked at together: some hundred megabytes of memory.
-PART_LINES = 3_000_000
+PART_LINES = 2_000_000
 #: The usual price of a unit of a category is what everybody paid in the days before, so many.
 USUAL_DAYS = 180
 _ORDER = (C.CUSTOMER_ID, C.ORDERED_AT, C.ORDER_ID, C.PRODUCT_ID)

@@ -47,7 +47,9 @@ def lake_ledger(lake: Lake, backend: Any, say: Callable[[str], None] = lambda _:
     with lake.home.lock(LOCK, wait_seconds=WAIT_SECONDS):
         if open_ledger(path, backend) is None:
             sweep(ledgers)
-            write_ledger(lake.tables(backend), lake_batches(lake.file(ORDER_LINES.name)), path, say)
+            threads = int(backend.raw_sql("SELECT current_setting('threads')").fetchone()[0])
+            lines = lake_batches(lake.file(ORDER_LINES.name))
+            write_ledger(lake.tables(backend), lines, path, say, threads=threads)
             forget_old(ledgers, current=path.name, keep=KEPT)
     made = open_ledger(path, backend)
     if made is None:

@@ -199,9 +199,10 @@ MAPPING = (
 MOMENTS = [datetime(2024, 2, 1), datetime(2024, 3, 1)]
 
 
-@pytest.fixture
-def grown(tmp_path: Path) -> Settings:
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A shop whose February order was loaded in April, after its snapshots had been computed."""
+    tmp_path = tmp_path_factory.mktemp("grown")
     chosen = Settings(home=tmp_path / "home", threads=1)
     (tmp_path / "shop.toml").write_text(MAPPING)
     loads = {

@@ -12,8 +12,9 @@ says so. `--check` computes ours too and requires every column of a rival to equ
 
 The columns are those of `CUSTOMER` and `PRODUCT` in benchmarks/rival_columns.py: all windows of orders and spend,
 recency, order size, habits, returns, discount and coupons, visits and gaps, silence and trends, breadth; and all of
-products but what their catalogue says. Left out, so that the rivals do less than ours: price level, spend decile,
-lifecycle stage, shares of departments and brands, attributes. Money is a floating number in the rivals.
+products but what their catalogue says. Money and lines count at their line's own time, an order at its first purchase.
+Left out, so that the rivals do less than ours: price level, spend decile, lifecycle stage, shares of departments and
+brands, attributes. Money is a floating number in the rivals. Weeks are counted in days, so the moment is a midnight.
 """
 
 from __future__ import annotations

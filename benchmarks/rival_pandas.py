@@ -54,14 +54,13 @@ def _per(part: Any, whole: pd.Series) -> pd.Series:
 
 
 def _orders(lines: pd.DataFrame, bought: pd.Series) -> pd.DataFrame:
-    """One row per order."""
+    """One row per order and moment; `starts` where the order was placed, at its first purchased line."""
     made = pd.DataFrame(
         {
             "customer_id": lines["customer_id"],
             "order_id": lines["order_id"],
+            "at": lines["ordered_at"],
             "store_id": lines["store_id"],
-            "line_at": lines["ordered_at"],
-            "bought_at": lines["ordered_at"].where(bought),
             "lines": bought,
             "amount": lines["amount"],
             "returned": -lines["amount"].where(lines["quantity"] < 0, 0.0),
@@ -69,9 +68,7 @@ def _orders(lines: pd.DataFrame, bought: pd.Series) -> pd.DataFrame:
             "coupon": lines["coupon"].where(bought, 0.0),
         }
     )
-    orders = made.groupby(["customer_id", "order_id"], observed=True, sort=False).agg(
-        bought_at=("bought_at", "min"),
-        line_at=("line_at", "min"),
+    orders = made.groupby(["customer_id", "order_id", "at"], observed=True, sort=False).agg(
         lines=("lines", "sum"),
         amount=("amount", "sum"),
         returned=("returned", "sum"),
@@ -79,10 +76,11 @@ def _orders(lines: pd.DataFrame, bought: pd.Series) -> pd.DataFrame:
         coupon=("coupon", "sum"),
         store_id=("store_id", "first"),
     )
-    orders = orders.reset_index("customer_id").reset_index(drop=True)
-    orders["bought"] = orders["bought_at"].notna()
-    orders["at"] = orders.pop("bought_at").fillna(orders.pop("line_at"))
-    return orders
+    orders = orders.reset_index()
+    orders["bought_at"] = orders["at"].where(orders["lines"] > 0)
+    first = orders.groupby(["customer_id", "order_id"], observed=True, sort=False)["bought_at"].transform("min")
+    orders["starts"] = orders["bought_at"].notna() & (orders["bought_at"] == first)
+    return orders.drop(columns=["order_id", "bought_at"])
 
 
 def _pairs(sold: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
@@ -103,7 +101,7 @@ def customer_features(
     orders: pd.DataFrame, pairs: pd.DataFrame, catalogue: pd.DataFrame, moment: pd.Timestamp
 ) -> pd.DataFrame:
     """One row per customer with a purchase."""
-    buying = orders[orders["bought"]]
+    buying = orders[orders["starts"]]
     table = _order_features(orders, buying, moment).join(_visit_features(buying, moment))
     table = table.join(_breadth_features(pairs, catalogue, moment))
     silence = table["days_since_last_order"]
@@ -118,25 +116,25 @@ def customer_features(
 
 
 def _order_features(orders: pd.DataFrame, buying: pd.DataFrame, moment: pd.Timestamp) -> pd.DataFrame:
-    at, bought = orders["at"], orders["bought"]
+    at, placed = orders["at"], orders["starts"]
     since = {days: at >= moment - pd.Timedelta(days=days) for days in WINDOWS}
-    half_year = bought & since[180]
+    half_year = placed & since[180]
     sums = {
         "customer_id": orders["customer_id"],
-        "orders_life": bought,
+        "orders_life": placed,
         "spend_life": orders["amount"],
         "lines_life": orders["lines"],
-        "lines_90d": orders["lines"].where(bought & since[90], 0),
+        "lines_90d": orders["lines"].where(since[90], 0),
         "returned": orders["returned"],
         "weekend": half_year & (at.dt.dayofweek >= 5),
         "evening": half_year & (at.dt.hour >= 17),
         "morning": half_year & (at.dt.hour < 12),
         "coupon": half_year & (orders["coupon"] > 0),
-        "discount": orders["discount"].where(half_year, 0.0),
-        "amount_180d": orders["amount"].where(half_year, 0.0),
+        "discount": orders["discount"].where(since[180], 0.0),
+        "amount_180d": orders["amount"].where(since[180], 0.0),
     }
     for days in WINDOWS:
-        sums[f"orders_{days}d"] = bought & since[days]
+        sums[f"orders_{days}d"] = placed & since[days]
         sums[f"spend_{days}d"] = orders["amount"].where(since[days], 0.0)
     summed = pd.DataFrame(sums).groupby("customer_id", observed=True).sum()
     summed = summed[summed["orders_life"] > 0]

@@ -45,11 +45,9 @@ def _per(part: pl.Expr, whole: pl.Expr) -> pl.Expr:
 
 
 def _orders(lines: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per order."""
+    """One row per order and moment; `starts` where the order was placed, at its first purchased line."""
     bought = pl.col("quantity") > 0
-    grouped = lines.group_by("customer_id", "order_id").agg(
-        bought_at=pl.col("ordered_at").filter(bought).min(),
-        line_at=pl.col("ordered_at").min(),
+    pieces = lines.group_by("customer_id", "order_id", at=pl.col("ordered_at")).agg(
         lines=bought.sum(),
         amount=pl.col("amount").sum(),
         returned=-pl.col("amount").filter(pl.col("quantity") < 0).sum(),
@@ -57,9 +55,9 @@ def _orders(lines: pl.LazyFrame) -> pl.LazyFrame:
         coupon=pl.col("coupon").filter(bought).sum(),
         store_id=pl.col("store_id").min(),
     )
-    return grouped.with_columns(at=pl.coalesce("bought_at", "line_at"), bought=pl.col("bought_at").is_not_null()).drop(
-        "bought_at", "line_at", "order_id"
-    )
+    at, sold = pl.col("at"), pl.col("lines") > 0
+    first = at.filter(sold).min().over("customer_id", "order_id")
+    return pieces.with_columns(starts=sold & (at == first)).drop("order_id")
 
 
 def _pairs(lines: pl.LazyFrame, moment: pl.Expr) -> pl.LazyFrame:
@@ -102,27 +100,27 @@ def customer_features(orders: pl.LazyFrame, breadth: pl.LazyFrame, moment: pl.Ex
 
 
 def _order_features(orders: pl.LazyFrame, moment: pl.Expr) -> pl.LazyFrame:
-    at, bought, amount = pl.col("at"), pl.col("bought"), pl.col("amount")
+    at, bought, amount = pl.col("at"), pl.col("starts"), pl.col("amount")
 
     def recent(days: int) -> pl.Expr:
         return bought & (at >= moment - days * _DAY)
 
-    half_year, quarter = recent(180), recent(90)
+    half_year = recent(180)
     sums = orders.group_by("customer_id").agg(
         orders_life=bought.sum(),
         spend_life=amount.sum(),
         days_since_last_order=_days(at.filter(bought).max(), moment),
         days_since_first_order=_days(at.filter(bought).min(), moment),
         lines_life=pl.col("lines").sum(),
-        lines_90d=pl.col("lines").filter(quarter).sum(),
+        lines_90d=pl.col("lines").filter(at >= moment - 90 * _DAY).sum(),
         weekend=(half_year & (at.dt.weekday() >= 6)).sum(),
         evening=(half_year & (at.dt.hour() >= 17)).sum(),
         morning=(half_year & (at.dt.hour() < 12)).sum(),
         stores_180d=pl.col("store_id").filter(half_year).n_unique(),
         returned=pl.col("returned").sum(),
         coupons=(half_year & (pl.col("coupon") > 0)).sum(),
-        discount=pl.col("discount").filter(half_year).sum(),
-        amount_180d=amount.filter(half_year).sum(),
+        discount=pl.col("discount").filter(at >= moment - 180 * _DAY).sum(),
+        amount_180d=amount.filter(at >= moment - 180 * _DAY).sum(),
         **{f"orders_{days}d": recent(days).sum() for days in WINDOWS},
         **{f"spend_{days}d": amount.filter(at >= moment - days * _DAY).sum() for days in WINDOWS},
     )
@@ -148,7 +146,7 @@ def _order_features(orders: pl.LazyFrame, moment: pl.Expr) -> pl.LazyFrame:
 
 
 def _visit_features(orders: pl.LazyFrame, moment: pl.Expr) -> pl.LazyFrame:
-    days = orders.filter(pl.col("bought")).select("customer_id", day=pl.col("at").dt.date()).unique()
+    days = orders.filter(pl.col("starts")).select("customer_id", day=pl.col("at").dt.date()).unique()
     ago = (moment.dt.offset_by("-1us").dt.date() - pl.col("day")).dt.total_days()
     visits = days.sort("customer_id", "day").with_columns(
         gap=pl.col("day").diff().dt.total_days().over("customer_id"), ago=ago

@@ -13,7 +13,7 @@ from features.ingest import ingest
 from features.lake import Lake, read_lake
 from features.settings import Settings
 
-AS_OF = datetime(2024, 6, 1, 10, 30)
+AS_OF = datetime(2024, 6, 1)
 MAPPING = """
 [order_lines]
 path = "orders.csv"

@@ -61,7 +61,7 @@ def grown(folder: Path, pieces: Sequence[Sequence[str]]) -> list[tuple[Mapping, 
     return after
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(files)
 def test_loads_in_pieces_late_ones_too_equal_one_of_everything_and_keep_what_they_cannot_change(pieces) -> None:
     every = dict.fromkeys(line for piece in pieces for line in piece)

@@ -62,12 +62,13 @@ def personal(ranking: RankedLists, row: int, *, bought: Mapping[int, Bought] = N
     for part in _PARTS:
         lists, scores = ranking.lists[row, part].tolist(), ranking.scores[row, part].tolist()
         sources, own_orders = ranking.sources[row, part].tolist(), ranking.own_orders[row, part].tolist()
-        for code, score, source, orders in zip(lists, scores, sources, own_orders, strict=True):
+        because = None if ranking.because is None else ranking.because[row, part].tolist()
+        for place, (code, score, source, orders) in enumerate(zip(lists, scores, sources, own_orders, strict=True)):
             if code == NO_PRODUCT:
                 continue
             if bought and code in bought:
                 orders += bought[code].times
-            yield Candidate(code, score, SOURCES[source], orders)
+            yield Candidate(code, score, SOURCES[source], orders, NOTHING if because is None else because[place])
     if bought:
         yield from bought_again(bought)
 
@@ -91,9 +92,14 @@ def together(ranking: RankedLists, seeds: Iterable[Seed]) -> Iterator[Candidate]
             if neighbour == NO_PRODUCT:
                 break
             tie = lift * weight
-            total[neighbour] = total.get(neighbour, 0.0) + tie
-            if weight > 0 and (neighbour not in strongest or tie > strongest[neighbour][0]):
-                strongest[neighbour] = (tie, seed, place, source)
+            if neighbour not in total:
+                total[neighbour] = tie
+                if weight > 0:
+                    strongest[neighbour] = (tie, seed, place, source)
+            else:
+                total[neighbour] += tie
+                if weight > 0 and (neighbour not in strongest or tie > strongest[neighbour][0]):
+                    strongest[neighbour] = (tie, seed, place, source)
     for neighbour in sorted(strongest, key=total.__getitem__, reverse=True):
         if total[neighbour] > 0:
             _, seed, place, source = strongest[neighbour]

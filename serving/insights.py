@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class Insights:
     growth: tuple[float, ...]
     known: NDArray[np.float32]
     since: NDArray[np.float64]
+    #: Reasons told before, by what they are about; they change with the scores only.
+    told: dict[tuple[int, int, str], Any] = field(default_factory=dict)
 
 
 NO_INSIGHTS = Insights((), (), np.empty(0, dtype=np.float32), np.empty(0))

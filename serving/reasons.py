@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +43,7 @@ Reason = tuple[str, Grounds | UnsetType]
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_DAY = _EPOCH.date()
 _MOST_TOLD = 1000
+_MOST_REMEMBERED = 50_000
 _BOUGHT = ("", "Bought once before", *(f"Bought in {orders} of your orders" for orders in range(2, _MOST_TOLD)))
 
 
@@ -53,6 +56,7 @@ class Known(NamedTuple):
     row: int | None
     moment: float
     bought: Mapping[int, Bought]
+    told: dict[tuple[int, int, str], tuple[str, Grounds | UnsetType]]
     taste: Mapping[str, NDArray[np.float64]] | None = None
 
 
@@ -65,16 +69,20 @@ def reasons(chosen: Sequence[Candidate], known: Known) -> list[Reason]:
 def _own_places(chosen: Sequence[Candidate], known: Known) -> Sequence[int]:
     """Of each candidate that the customer bought before, its place in the evidence; NOTHING for the others."""
     evidence, row = known.ranking.evidence, known.row
-    if evidence is None or row is None or not any(found.orders for found in chosen):
-        return [NOTHING] * len(chosen)
-    own = evidence.own(row)
-    mine = evidence.own_products[own]
-    if not len(mine):
-        return [NOTHING] * len(chosen)
-    codes = np.array([found.code for found in chosen], dtype=np.int32)
-    at = np.minimum(np.searchsorted(mine, codes), len(mine) - 1)
-    places: list[int] = np.where(mine[at] == codes, at + own.start, NOTHING).tolist()
-    return places
+    nowhere = [NOTHING] * len(chosen)
+    if evidence is None or row is None:
+        return nowhere
+    mine: list[int] = []
+    first = 0
+    for position, found in enumerate(chosen):
+        if found.orders:
+            if not mine:  # read once, and as a list, which costs less to search for a few than an array
+                own = evidence.own(row)
+                first, mine = own.start, evidence.own_products[own].tolist()
+            at = bisect_left(mine, found.code)
+            if at < len(mine) and mine[at] == found.code:
+                nowhere[position] = first + at
+    return nowhere
 
 
 def _reason(found: Candidate, own: int, known: Known) -> Reason:
@@ -87,7 +95,18 @@ def _reason(found: Candidate, own: int, known: Known) -> Reason:
         )
     source = found.source
     if found.seed != NOTHING:
-        return _kind(found, known) if source == c.CATEGORY else _neighbour(found, known)
+        if source == c.ITEM_ITEM:
+            return f"People who buy {known.catalogue.label(found.seed)} buy this", _about(found.seed, known)
+        if source == c.CATEGORY:
+            return _kind(found, known)
+        # The same pairs are told again and again, and always the same.
+        key = (found.seed, found.place, source)
+        told = known.told.get(key)
+        if told is None:
+            if len(known.told) >= _MOST_REMEMBERED:
+                known.told.clear()
+            told = known.told[key] = _neighbour(found, known)
+        return told
     if source == c.TRENDING and known.ranking.evidence is not None:
         return _trend(found, known.ranking.evidence)
     if source == c.NEW:
@@ -107,9 +126,18 @@ def _rhythm(found: Candidate, own: int, evidence: Evidence, known: Known) -> Rea
         return f"Bought once before, {ago(days_ago)}", Grounds(orders=1, days_ago=days_ago)
     if gap != gap:  # the second order came since the evidence was gathered
         return f"Bought in {orders} of your orders, last {ago(days_ago)}", Grounds(orders=orders, days_ago=days_ago)
-    due_on = (_EPOCH_DAY + timedelta(days=int(last + gap))).isoformat()
+    due_on = _date(int(last + gap))
     text = f"You buy this about {every(gap)}; last {ago(days_ago)}"
     return text, Grounds(orders=orders, every_days=round(gap, 1), days_ago=days_ago, due_on=due_on)
+
+
+def _about(code: int, known: Known) -> Grounds:
+    return Grounds(product_id=known.catalogue.ids[code])
+
+
+@lru_cache(maxsize=4096)
+def _date(days: int) -> str:
+    return (_EPOCH_DAY + timedelta(days=days)).isoformat()
 
 
 def _neighbour(found: Candidate, known: Known) -> Reason:

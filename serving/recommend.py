@@ -239,6 +239,7 @@ def _answer(asking: Asking, chosen: Chosen, strategy: str) -> Recommendations:
         asking.row,
         asking.days if evidence is not None else 0.0,
         asking.bought,
+        asking.state.insights.told,
         asking.taste,
     )
     ids, names, categories, prices = catalogue.ids, catalogue.names, catalogue.categories, catalogue.prices

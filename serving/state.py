@@ -131,7 +131,8 @@ def _ranking(directory: Path) -> RankedLists:
     evidence = found.evidence
     if evidence is not None:
         evidence = replace(evidence, **{name: getattr(evidence, name).view(np.ndarray) for name in EVIDENCE_ARRAYS})
-    return replace(found, **plain, evidence=evidence)
+    because = None if found.because is None else found.because.view(np.ndarray)
+    return replace(found, **plain, evidence=evidence, because=because)
 
 
 def _newcomer_rows(ranking: RankedLists) -> dict[str, int]:

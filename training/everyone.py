@@ -89,6 +89,7 @@ def rank_all(
         neighbour_lift=lift,
         about=about,
         evidence=evidence,
+        because=_recode(found.because, place),
         newcomers=newcomer_lists(context, purchases, place, n_products=products.num_rows),
     )
 

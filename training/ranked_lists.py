@@ -25,6 +25,7 @@ KIND = "ranking"
 #: What put a product on a customer's list, in the order of the codes in `sources`.
 SOURCES = ("own_history", "als", "item_item", "popular", "next_order", "similar_customers")
 NO_PRODUCT = -1
+BECAUSE = "because.npy"
 ARRAYS = ("lists", "scores", "sources", "own_orders", "popular", "neighbours", "neighbour_lift")
 
 
@@ -36,7 +37,9 @@ class RankedLists:
     better, comparable within a customer only); `sources` uint8 indexes SOURCES; `own_orders` uint16, in how many
     of their own orders the customer bought that product. `popular` (n,) int32 product codes, best first.
     `neighbours` (products, m) int32 codes of products bought in the same orders, padded with NO_PRODUCT, best
-    first; `neighbour_lift` float32. `evidence` and `newcomers` are None in lists of an earlier release.
+    first; `neighbour_lift` float32. `because` (customers, depth) int32 is, where the
+    source is item_item, the own product whose buyers buy it most, else NO_PRODUCT. `because`, `evidence` and
+    `newcomers` are None in lists of an earlier release.
     """
 
     customers: pa.Table  # customer_id
@@ -50,6 +53,7 @@ class RankedLists:
     neighbour_lift: NDArray[np.float32]
     about: Mapping[str, Any]
     evidence: Evidence | None = None
+    because: NDArray[np.int32] | None = None
     newcomers: Newcomers | None = None
 
 
@@ -59,6 +63,8 @@ def save_ranked_lists(ranked: RankedLists, directory: Path) -> None:
     pq.write_table(ranked.products, directory / "products.parquet")
     for name in ARRAYS:
         np.save(directory / f"{name}.npy", getattr(ranked, name), allow_pickle=False)
+    if ranked.because is not None:
+        np.save(directory / BECAUSE, ranked.because, allow_pickle=False)
     if ranked.evidence is not None:
         save_evidence(ranked.evidence, directory)
     if ranked.newcomers is not None:
@@ -70,11 +76,13 @@ def load_ranked_lists(directory: Path, *, verify: bool = True) -> RankedLists:
     """The lists, memory-mapped. Raises DataError when a file is missing or changed."""
     about = read_manifest(directory, kind=KIND, verify=verify)
     arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+    because = directory / BECAUSE
     return RankedLists(
         customers=pq.read_table(directory / "customers.parquet"),
         products=pq.read_table(directory / "products.parquet"),
         about=about,
         evidence=load_evidence(directory),
+        because=np.load(because, mmap_mode="r", allow_pickle=False) if because.is_file() else None,
         newcomers=load_newcomers(directory),
         **arrays,
     )

@@ -12,7 +12,7 @@ from features.matrix import Purchases
 from training.baselines import fill
 from training.candidates.attributes import Attributes
 from training.candidates.pairs import top_lists
-from training.pair_table import POPULAR, CandidateConfig, CandidateSources, PairTable
+from training.pair_table import ITEM_ITEM, POPULAR, CandidateConfig, CandidateSources, PairTable
 from training.ranking import Ranker, RankerConfig, RankingTask
 from training.ranking_tasks import TaskConfig, past_moments
 from training.splits import Split
@@ -39,12 +39,16 @@ class RecommenderConfig:
 
 @dataclass(frozen=True)
 class Recommended:
-    """(customers, depth) products, best first, padded with -1; score, source code and own orders of each place."""
+    """(customers, depth) products, best first, padded with -1; score, source code and own orders of each place.
+
+    `because`: where the source is what the buyers of own products buy, the one of those that says most; else -1.
+    """
 
     lists: NDArray[np.int32]
     scores: NDArray[np.float32]
     sources: NDArray[np.uint8]
     own_orders: NDArray[np.uint16]
+    because: NDArray[np.int32]
 
 
 def learn_ranker(
@@ -89,6 +93,7 @@ def recommend(
     scores = np.full(shape, np.nan, dtype=np.float32)
     codes = np.full(shape, POPULAR, dtype=np.uint8)
     own = np.zeros(shape, dtype=np.uint16)
+    because = np.full(shape, -1, dtype=np.int32)
     for part, table in _batches(sources, customers, moment):
         predicted = ranker.score(table)
         if new_only:
@@ -102,12 +107,16 @@ def recommend(
         for target, values in ((scores, predicted), (codes, table.sources), (own, table.own_orders)):
             view = target[part]
             view[found] = values[taken]
+        at_row, at_place = np.nonzero(found & (codes[part] == ITEM_ITEM) & (own[part] == 0))
+        because[part][at_row, at_place] = sources.item_item_.strongest(
+            sources.recent_[customers[part]], at_row, ranked[at_row, at_place].astype(np.int64)
+        )
     if new_only:
         lists[np.isneginf(scores)] = -1
-        return Recommended(lists, scores, codes, own)
+        return Recommended(lists, scores, codes, own, because)
     lists = fill(lists, sources.popularity_.best_first, depth)
     # A place filled from the popular list ranks behind everything the ranker scored.
     unscored = np.isnan(scores)
     worst = np.where(unscored, np.inf, scores).min(axis=1, initial=0.0, keepdims=True)
     below = worst - np.cumsum(unscored, axis=1)
-    return Recommended(lists, np.where(unscored, below, scores).astype(np.float32), codes, own)
+    return Recommended(lists, np.where(unscored, below, scores).astype(np.float32), codes, own, because)

@@ -1,7 +1,9 @@
 """Every question, and that its reasons say what the orders say; numbers counted by hand from ORDERS."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 
 from serving.circumstances import Circumstances
@@ -10,6 +12,7 @@ from serving.recommend import recommend
 from serving.schemas import Filters, Grounds, Item, RecommendationRequest, Recommendations
 from serving.state import State
 from tests.serving.small_scores import AS_OF, small_state
+from training.ranked_lists import NO_PRODUCT, SOURCES
 
 NOW = AS_OF.replace(tzinfo=None)
 
@@ -218,3 +221,17 @@ def test_product_routes_take_filters(client) -> None:
     answer = client.get("/v1/products/p0/bought-together?k=5&max_price=3").json()
     assert all(found["price"] <= 3 for found in answer["items"])
     assert datetime.fromisoformat(answer["as_of"]) == AS_OF
+
+
+def test_a_product_that_buyers_of_an_own_product_buy_names_that_product(shop: State) -> None:
+    ranking = shop.ranking
+    codes = shop.catalogue.codes
+    ann = shop.rows["ann"]
+    lists, sources, own = ranking.lists.copy(), ranking.sources.copy(), ranking.own_orders.copy()
+    because = np.full(lists.shape, NO_PRODUCT, dtype=np.int32)
+    lists[ann, 0], sources[ann, 0], own[ann, 0] = codes["oats"], SOURCES.index("item_item"), 0
+    because[ann, 0] = codes["mug"]
+    named = replace(shop, ranking=replace(ranking, lists=lists, sources=sources, own_orders=own, because=because))
+    found = ask(named, customer_id="ann", k=1).items[0]
+    assert (found.product_id, found.reason) == ("oats", "People who buy Mug buy this")
+    assert found.grounds.product_id == "mug"

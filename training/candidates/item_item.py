@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from training.candidates.pairs import Scored
@@ -40,3 +41,15 @@ class ItemItemCandidates:
         product.sort_indices()
         rows = np.repeat(np.arange(product.shape[0], dtype=np.int64), np.diff(product.indptr))
         return Scored(rows * product.shape[1] + product.indices, product.data.astype(np.float32))
+
+    def strongest(
+        self, recent: sparse.csr_matrix, rows: NDArray[np.int64], products: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """(pairs,) of each row of `recent` and product, the bought product that gives most of its score; -1: none."""
+        led_by = self.similarity_.T.tocsr()
+        shares = recent[rows].multiply(led_by[products]).tocsr()
+        best = np.full(len(rows), -1, dtype=np.int32)
+        some = np.flatnonzero(np.diff(shares.indptr))
+        if len(some):
+            best[some] = np.asarray(shares[some].argmax(axis=1)).reshape(-1)
+        return best

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.training.recommender.tiny import purchases, random_orders
 from training.candidates.attributes import Attributes, habit_columns
 from training.candidates.history import lines_of, own_history
-from training.candidates.item_item import weighted_by_rarity
+from training.candidates.item_item import ItemItemCandidates, weighted_by_rarity
 from training.candidates.neighbours import Neighbours
 from training.candidates.next_order import NextOrder, weighted_orders
 from training.candidates.pairs import Scored, rank_within, top_lists
@@ -237,3 +237,19 @@ def test_sources_agree_whatever_order_customers_are_asked_in() -> None:
     second = both.rows == 1
     assert both.products[second].tolist() == alone.products.tolist()
     np.testing.assert_allclose(both.values[second], alone.values, rtol=1e-4, atol=1e-6)
+
+
+def test_the_own_product_named_for_a_neighbour_is_the_one_that_gives_most_of_its_score() -> None:
+    rng = np.random.default_rng(4)
+    bought = purchases(random_orders(rng, customers=60, products=25))
+    weights = decayed(bought, 0.9)
+    model = ItemItemCandidates(neighbours=8, threads=1).fit(weights)
+    rows, products = np.repeat(np.arange(60), 25), np.tile(np.arange(25), 60)
+    shares = weights.toarray()[:, :, None] * model.similarity_.toarray()[None, :, :]  # customer, bought, product
+    found = model.strongest(weights, rows, products)
+    for row, product, named in zip(rows, products, found, strict=True):
+        share = shares[row, :, product]
+        assert (named == -1) == (share.max() == 0)
+        if named >= 0:
+            assert share[named] == pytest.approx(share.max())
+            assert weights[row, named] > 0

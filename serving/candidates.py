@@ -137,15 +137,14 @@ def similar(catalogue: Catalogue, code: int) -> Iterator[Candidate]:
 def due(evidence: Evidence, row: int, moment: float) -> Iterator[Candidate]:
     """What a customer buys in a rhythm and is due by `moment` (days since 1970), by how likely it is wanted now.
 
-    Due: the median gap is nearly over since the last order with it, and no three of them have gone by. The score is
-    orders a day, less the longer it is overdue.
+    Due: the median gap is nearly over since the last order with it, and it is no longer overdue than two gaps more, or
+    two weeks. The score is orders a day, less the longer it is overdue.
     """
     own = evidence.own(row)
-    gap, since = evidence.own_gap[own].astype(np.float64), moment - evidence.own_last[own]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        passed = since / np.maximum(gap, 0.5)
-        score = np.exp(-np.maximum(passed - 1, 0)) / np.maximum(gap, 0.5)
-    is_due = (passed >= 0.8) & (passed <= 3)  # a gap not known compares false
+    gap = np.maximum(evidence.own_gap[own].astype(np.float64), 0.5)
+    overdue = moment - evidence.own_last[own] - gap
+    score = np.exp(-np.maximum(overdue, 0) / np.maximum(gap, 7)) / gap
+    is_due = (overdue >= -0.2 * gap) & (overdue <= np.maximum(2 * gap, 14))  # a gap not known compares false
     codes, orders = evidence.own_products[own], evidence.own_orders[own]
     for at in np.flatnonzero(is_due)[np.argsort(-score[is_due], kind="stable")].tolist():
         yield Candidate(int(codes[at]), float(score[at]), DUE, int(orders[at]))

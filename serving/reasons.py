@@ -43,6 +43,8 @@ Reason = tuple[str, Grounds | UnsetType]
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_DAY = _EPOCH.date()
 _MOST_TOLD = 1000
+#: A smaller share of orders says less than how much more than chance it is.
+_LEAST_SHARE = 0.05
 _MOST_REMEMBERED = 50_000
 _BOUGHT = ("", "Bought once before", *(f"Bought in {orders} of your orders" for orders in range(2, _MOST_TOLD)))
 
@@ -143,16 +145,21 @@ def _date(days: int) -> str:
 def _neighbour(found: Candidate, known: Known) -> Reason:
     label, ranking = known.catalogue.label(found.seed), known.ranking
     seed, place = found.seed, found.place
-    lift = round(float(ranking.neighbour_lift[seed, place]), 2)
-    product = known.catalogue.ids[seed]
-    if ranking.evidence is None:
-        return f"Often in the same order as {label}", Grounds(product_id=product, lift=lift)
-    confidence = float(ranking.evidence.neighbour_confidence[seed, place])
-    support = int(ranking.evidence.neighbour_support[seed, place])
-    share = f"{confidence * 100:.0f}%" if confidence >= 0.01 else f"{confidence * 100:.1f}%"
+    product, evidence = known.catalogue.ids[seed], ranking.evidence
+    if evidence is None:
+        return f"Often in the same order as {label}", Grounds(product_id=product)
+    confidence, support = (
+        float(evidence.neighbour_confidence[seed, place]),
+        int(evidence.neighbour_support[seed, place]),
+    )
+    # As it was, and not drawn towards 1 as the one that ranks.
+    lift = confidence * evidence.orders / max(int(evidence.sold_orders[found.code]), 1)
     where = " in your cart" if found.source == c.CART else ""
-    text = f"Bought with {label}{where} by {share} of the orders with it"
-    return text, Grounds(product_id=product, support=support, confidence=round(confidence, 4), lift=lift)
+    if confidence >= _LEAST_SHARE:
+        text = f"Bought with {label}{where} in {confidence * 100:.0f}% of the orders with it"
+    else:
+        text = f"Bought with {label}{where} in {support} orders, {lift:.1f} times as often as by chance"
+    return text, Grounds(product_id=product, support=support, confidence=round(confidence, 4), lift=round(lift, 2))
 
 
 def _kind(found: Candidate, known: Known) -> Reason:

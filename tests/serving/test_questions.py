@@ -91,10 +91,12 @@ def test_cart_complements_say_the_share_of_orders_counted_by_hand(shop: State) -
     answer = ask(shop, cart=["beans"], k=1)
     assert (answer.strategy, ids(answer)) == ("cart", ["filters"])
     # 13 orders hold beans (5 of ann, 8 of the c), 9 of them filters too.
-    assert answer.items[0].reason == "Bought with Beans in your cart by 69% of the orders with it"
+    assert answer.items[0].reason == "Bought with Beans in your cart in 69% of the orders with it"
     assert answer.items[0].grounds.support == 9
     assert answer.items[0].grounds.confidence == pytest.approx(9 / 13, abs=1e-4)
     assert answer.items[0].grounds.product_id == "beans"
+    # Of all 74 orders (5, 3, 16, 20 and 30), 9 hold filters.
+    assert answer.items[0].grounds.lift == pytest.approx(9 / 13 / (9 / 74), abs=0.01)
 
 
 def test_bought_together_leaves_out_pairs_of_chance(shop: State) -> None:
@@ -235,3 +237,21 @@ def test_a_product_that_buyers_of_an_own_product_buy_names_that_product(shop: St
     found = ask(named, customer_id="ann", k=1).items[0]
     assert (found.product_id, found.reason) == ("oats", "People who buy Mug buy this")
     assert found.grounds.product_id == "mug"
+
+
+def test_a_small_share_of_orders_is_told_as_times_chance_by_hand() -> None:
+    orders = {
+        **{f"b{n}": [(n + 1.0, ["bananas"])] for n in range(190)},
+        **{f"both{n}": [(n + 1.0, ["bananas", "cake"])] for n in range(8)},
+        "none": [(float(n + 1), ["milk"]) for n in range(202)],
+    }
+    found = ask(small_state(orders, PRODUCTS), question="bought_together", product_id="bananas", k=1).items[0]
+    # 8 of 198 orders with bananas hold cake: 4 %; 8 of all 400 do: 2 %.
+    assert found.reason == "Bought with bananas in 8 orders, 2.0 times as often as by chance"
+
+
+def test_a_product_bought_every_other_day_is_due_for_two_weeks() -> None:
+    state = small_state({"ann": [(13.0 + 2 * n, ["milk"]) for n in range(5)]}, PRODUCTS)
+    assert ask(state, question="buy_again", customer_id="ann", k=1).items[0].source == "due"
+    later = Circumstances("r", now=NOW + timedelta(days=4))
+    assert ask(state, later, question="buy_again", customer_id="ann", k=1).items[0].source == "own_history"

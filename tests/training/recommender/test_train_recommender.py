@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ from features.matrix import read_purchases
 from training.bundle import MANIFEST, read_manifest, seal
 from training.evaluate import evaluate_recommender
 from training.protocols import Context, Trained
-from training.ranked_lists import SOURCES, load_ranked_lists
+from training.ranked_lists import NO_PRODUCT, SOURCES, load_ranked_lists
 from training.recommender import rank_everyone, train_recommender
 
 
@@ -164,3 +165,36 @@ def test_predictions_recompute_the_reported_recall_and_hide_only_whom_the_file_n
         recalls.append(len(truth & set(rows["product_id"].head(10))) / len(truth))
     reported = found.evaluation.results["regulars"]["recall@10"]
     assert math.fsum(recalls) / len(recalls) == pytest.approx(reported)
+
+
+def test_evidence_beside_the_lists_is_what_the_order_lines_say(small_shop: Context, trained: Trained) -> None:
+    ranked = load_ranked_lists(trained.bundle / "ranking")
+    evidence = ranked.evidence
+    customers = ranked.customers["customer_id"].to_pylist()
+    products = ranked.products["product_id"].to_pylist()
+    lines = f"read_parquet('{small_shop.lake.file('order_lines')}')"
+    counted = duckdb.sql(
+        f"SELECT customer_id, product_id, count(DISTINCT order_id) FROM {lines} WHERE quantity > 0 GROUP BY ALL"
+    ).fetchall()
+    found = {
+        (customer, products[code], int(orders))
+        for row, customer in enumerate(customers)
+        for code, orders in zip(
+            evidence.own_products[evidence.own(row)], evidence.own_orders[evidence.own(row)], strict=True
+        )
+    }
+    assert found == set(counted)
+    pairs = duckdb.sql(
+        f"""
+        WITH bought AS (SELECT DISTINCT customer_id, order_id, product_id FROM {lines} WHERE quantity > 0)
+        SELECT a.product_id, b.product_id, count(*) FROM bought a JOIN bought b USING (customer_id, order_id)
+        WHERE a.product_id <> b.product_id GROUP BY ALL
+        """
+    ).fetchall()
+    met = {(one, other): count for one, other, count in pairs}
+    orders = "SELECT product_id, count(DISTINCT (customer_id, order_id))"
+    sold = dict(duckdb.sql(f"{orders} FROM {lines} WHERE quantity > 0 GROUP BY 1").fetchall())
+    for code, place in zip(*np.nonzero(ranked.neighbours != NO_PRODUCT), strict=True):
+        one, other = products[code], products[ranked.neighbours[code, place]]
+        assert evidence.neighbour_support[code, place] == met[one, other]
+        assert evidence.neighbour_confidence[code, place] == pytest.approx(met[one, other] / sold[one])

@@ -125,6 +125,7 @@ def _evidence(lists: np.ndarray, products: int, rng: np.random.Generator) -> Evi
         first_sold=np.full(products, today - 365),
         neighbour_support=rng.integers(3, 400, (products, NEIGHBOURS)).astype(np.int32),
         neighbour_confidence=rng.random((products, NEIGHBOURS)).astype(np.float32),
+        neighbour_strength=-np.sort(-rng.random((products, NEIGHBOURS)) * 5, axis=1).astype(np.float32),
         orders=int(orders.sum()),
         days=365.0,
         window_days=29.0,

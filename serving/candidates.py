@@ -80,18 +80,22 @@ def bought_again(bought: Mapping[int, Bought]) -> Iterator[Candidate]:
 
 
 def together(ranking: RankedLists, seeds: Iterable[Seed]) -> Iterator[Candidate]:
-    """Products bought in the same orders as the seeds, by the sum of weighted lifts; the strongest tie is named.
+    """Products bought in the same orders as the seeds, by the sum of weighted strengths; the strongest tie is named.
+
+    In lists of an earlier release, by that of lifts.
 
     What only seeds below 0 lead to is left out.
     """
     total: dict[int, float] = {}
     strongest: dict[int, tuple[float, int, int, str]] = {}
+    evidence = ranking.evidence
+    strengths = ranking.neighbour_lift if evidence is None else evidence.neighbour_strength
     for seed, weight, source in seeds:
-        pairs = zip(ranking.neighbours[seed].tolist(), ranking.neighbour_lift[seed].tolist(), strict=True)
-        for place, (neighbour, lift) in enumerate(pairs):
+        pairs = zip(ranking.neighbours[seed].tolist(), strengths[seed].tolist(), strict=True)
+        for place, (neighbour, strength) in enumerate(pairs):
             if neighbour == NO_PRODUCT:
                 break
-            tie = lift * weight
+            tie = strength * weight
             if neighbour not in total:
                 total[neighbour] = tie
                 if weight > 0:

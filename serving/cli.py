@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 import typer.core
@@ -72,20 +72,40 @@ def recommend(
     k: Annotated[int, typer.Option(min=1, max=100, help="How many products.")] = 10,
     cart: Annotated[list[str] | None, typer.Option(help="A product in the cart; may be repeated.")] = None,
     category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
+    question: Annotated[str, typer.Option(help="next_purchase, buy_again, trending, new_arrivals …")] = "next_purchase",
+    product: Annotated[
+        str | None, typer.Option(help="What similar and bought_together are around.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What a customer will buy next, or what goes with a cart, as the server would answer."""
     import msgspec
 
     from serving.circumstances import Circumstances
+    from serving.keys import now_utc
+    from serving.questions import AROUND_ONE
     from serving.recommend import recommend as answer
     from serving.request_ids import new_id
-    from serving.schemas import Filters, RecommendationRequest
+    from serving.rule_book import RulesFile
+    from serving.schemas import Filters, Question, RecommendationRequest
 
+    if question not in get_args(Question):
+        raise typer.BadParameter(f"one of {', '.join(get_args(Question))}", param_hint="--question")
+    if question in AROUND_ONE and product is None:
+        raise typer.BadParameter(f"{question} is about one product: --product ID", param_hint="--question")
     request = RecommendationRequest(
-        customer_id=customer, cart=cart or [], k=k, filters=Filters(category=category) if category else Filters()
+        customer_id=customer,
+        cart=cart or [],
+        k=k,
+        filters=Filters(category=category) if category else Filters(),
+        question=cast("Question", question),
+        product_id=product,
     )
-    found = answer(_state(), request, Circumstances(request_id=new_id()))
+    state, rules = _state(), RulesFile(current_settings().rules_file)
+    book = None if state.catalogue is None else rules.book(state.catalogue)
+    found = answer(
+        state, request, Circumstances(request_id=new_id(), now=now_utc(), rules=book, hidden=rules.rules.hide)
+    )
     if as_json:
         print_json(msgspec.to_builtins(found))
         return

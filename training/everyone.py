@@ -101,10 +101,10 @@ def _beside(
     beside = bought_together(purchases)
     shape = (products.num_rows, beside.neighbours.shape[1])
     neighbours = np.full(shape, NO_PRODUCT, dtype=np.int32)
-    lift, confidence = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    lift, confidence, strength = (np.zeros(shape, dtype=np.float32) for _ in range(3))
     support = np.zeros(shape, dtype=np.int32)
     neighbours[place], lift[place] = _recode(beside.neighbours, place), beside.lift
-    support[place], confidence[place] = beside.support, beside.confidence
+    support[place], confidence[place], strength[place] = beside.support, beside.confidence, beside.strength
     evidence = gather(
         purchases,
         place,
@@ -113,6 +113,7 @@ def _beside(
         against=_against(context, purchases, products),
         support=support,
         confidence=confidence,
+        strength=strength,
     )
     return evidence, neighbours, lift
 

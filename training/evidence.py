@@ -24,7 +24,7 @@ class Evidence:
     in how many orders, the day of the last, the median days between them (NaN for one order). `against_products` holds
     likewise what a customer sent back in full or disliked. For each product: orders that held it, those of the last
     `window_days`, those of as many days before, the day of the first. For each pair of `neighbours` of the lists:
-    orders with both, and their share of the orders with the product.
+    orders with both, their share of the orders with the product, and the strength by which neighbours stand.
     """
 
     own_start: NDArray[np.int64]
@@ -41,6 +41,7 @@ class Evidence:
     first_sold: NDArray[np.float64]
     neighbour_support: NDArray[np.int32]
     neighbour_confidence: NDArray[np.float32]
+    neighbour_strength: NDArray[np.float32]
     orders: int = 0
     days: float = 0.0
     window_days: float = 0.0
@@ -71,7 +72,8 @@ def save_evidence(evidence: Evidence, directory: Path) -> None:
 def load_evidence(directory: Path) -> Evidence | None:
     """The evidence, memory-mapped; None where lists of an earlier release have none."""
     directory = directory / FOLDER
-    if not (directory / ABOUT).is_file():
+    files = {name: directory / f"{name}.npy" for name in ARRAYS}
+    if not all(file.is_file() for file in (directory / ABOUT, *files.values())):
         return None
-    arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+    arrays = {name: np.load(file, mmap_mode="r", allow_pickle=False) for name, file in files.items()}
     return Evidence(**arrays, **json.loads((directory / ABOUT).read_text(encoding="utf-8")))

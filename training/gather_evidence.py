@@ -70,6 +70,7 @@ def gather(
     against: NDArray[np.int64],
     support: NDArray[np.int32],
     confidence: NDArray[np.float32],
+    strength: NDArray[np.float32],
 ) -> Evidence:
     """Evidence of all purchases before `as_of_day`; products are numbered by `place`.
 
@@ -102,6 +103,7 @@ def gather(
         first_sold=first_sold,
         neighbour_support=support,
         neighbour_confidence=confidence,
+        neighbour_strength=strength,
         orders=purchases.n_orders,
         days=span,
         window_days=window,

@@ -36,8 +36,8 @@ class RankedLists:
     `lists` (customers, depth) int32 product codes, best first, padded with NO_PRODUCT; `scores` float32 (higher is
     better, comparable within a customer only); `sources` uint8 indexes SOURCES; `own_orders` uint16, in how many
     of their own orders the customer bought that product. `popular` (n,) int32 product codes, best first.
-    `neighbours` (products, m) int32 codes of products bought in the same orders, padded with NO_PRODUCT, best
-    first; `neighbour_lift` float32. `because` (customers, depth) int32 is, where the
+    `neighbours` (products, m) int32 codes of products bought in the same orders, padded with NO_PRODUCT,
+    strongest first; `neighbour_lift` float32. `because` (customers, depth) int32 is, where the
     source is item_item, the own product whose buyers buy it most, else NO_PRODUCT. `because`, `evidence` and
     `newcomers` are None in lists of an earlier release.
     """

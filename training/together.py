@@ -23,16 +23,19 @@ _BATCH_ENTRIES = 20_000_000
 
 @dataclass(frozen=True)
 class Together:
-    """For each product (rows), products of the same orders, best lift first: (products, m), padded with NO_PRODUCT.
+    """For each product (rows), products of the same orders, strongest first: (products, m), padded with NO_PRODUCT.
 
     `support` counts orders with both; `confidence` is the share of the product's orders that hold the neighbour too;
     `lift` is that share over the neighbour's share of all orders, drawn towards 1 by PRIOR_ORDERS.
+    `strength` is confidence times the logarithm of lift. Lift alone puts what hardly anybody buys first, confidence
+    alone what everybody buys anyway.
     """
 
     neighbours: NDArray[np.int32]
     lift: NDArray[np.float32]
     support: NDArray[np.int32]
     confidence: NDArray[np.float32]
+    strength: NDArray[np.float32]
 
 
 def bought_together(purchases: Purchases, *, depth: int = 20) -> Together:
@@ -54,6 +57,7 @@ def bought_together(purchases: Purchases, *, depth: int = 20) -> Together:
     lift = np.zeros((n_products, depth), dtype=np.float32)
     support = np.zeros((n_products, depth), dtype=np.int32)
     confidence = np.zeros((n_products, depth), dtype=np.float32)
+    strength = np.zeros((n_products, depth), dtype=np.float32)
     by_product = baskets.T.tocsr()
     # Entries of the product of both, bounded from above, so that the batches fit in memory.
     work = np.cumsum(by_product @ sizes)
@@ -69,14 +73,16 @@ def bought_together(purchases: Purchases, *, depth: int = 20) -> Together:
         real = special.pdtrc(both - 1, by_chance) < FALSE_ALARM / met
         row, other, both = row[real], other[real], both[real]
         expected = sold[row] * sold[other] / n_orders
-        strength = (both + PRIOR_ORDERS) / (expected + PRIOR_ORDERS)
-        order = np.lexsort((other, -strength, row))
-        row, other, both, strength = row[order], other[order], both[order], strength[order]
+        drawn = (both + PRIOR_ORDERS) / (expected + PRIOR_ORDERS)
+        tie = both / sold[row] * np.log(np.maximum(drawn, 1.0))
+        order = np.lexsort((other, -tie, row))
+        row, other, both, drawn, tie = row[order], other[order], both[order], drawn[order], tie[order]
         place = np.arange(len(row)) - np.searchsorted(row, row)
         top = place < depth
         at = (row[top], place[top])
         neighbours[at] = other[top]
-        lift[at] = strength[top]
+        lift[at] = drawn[top]
+        strength[at] = tie[top]
         support[at] = both[top]
         confidence[at] = both[top] / sold[row[top]]
-    return Together(neighbours, lift, support, confidence)
+    return Together(neighbours, lift, support, confidence, strength)

@@ -44,9 +44,11 @@ def small_state(
     beside = bought_together(bought)
     shape = (table.num_rows, beside.neighbours.shape[1])
     neighbours, lift = np.full(shape, NO_PRODUCT, dtype=np.int32), np.zeros(shape, dtype=np.float32)
-    support, confidence = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.float32)
+    support = np.zeros(shape, dtype=np.int32)
+    confidence, strength = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     neighbours[place] = np.where(beside.neighbours >= 0, place[beside.neighbours], NO_PRODUCT)
     lift[place], support[place], confidence[place] = beside.lift, beside.support, beside.confidence
+    strength[place] = beside.strength
     customers = bought.customer_ids.to_pylist()
     pairs = [customers.index(who) * table.num_rows + place_of[product] for who, product in against]
     evidence = gather(
@@ -57,6 +59,7 @@ def small_state(
         against=np.array(pairs, dtype=np.int64),
         support=support,
         confidence=confidence,
+        strength=strength,
     )
     sold = evidence.sold_orders
     popular = np.argsort(-sold, kind="stable")[: int((sold > 0).sum())].astype(np.int32)

@@ -48,6 +48,20 @@ def test_recommend_for_a_cart_and_a_category(regulars, scored_home: Home) -> Non
     assert [item["product_id"] for item in answer["items"]] == ["p2"]
 
 
+def test_recommend_asks_any_question_under_the_rules(regulars, scored_home: Home, tmp_path, monkeypatch) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('hide = ["p0"]')
+    around = ("recommend", "--question", "similar", "--product", "p3", "--json", "--k", "9")
+    assert json.loads(regulars(*around).stdout)["items"][0]["product_id"] == "p0"
+    monkeypatch.setenv("REGULARS_RULES_FILE", str(rules))
+    current_settings.cache_clear()
+    shown = [item["product_id"] for item in json.loads(regulars(*around).stdout)["items"]]
+    assert shown
+    assert "p0" not in shown
+    for wrong in (("--question", "similar"), ("--question", "what")):
+        assert regulars("recommend", *wrong).exit_code == 2
+
+
 def test_recommend_as_a_table_names_the_fallback(regulars, scored_home: Home) -> None:
     result = regulars("recommend", "nobody")
     assert "customer 'nobody' is not known" in result.stdout

@@ -27,6 +27,7 @@ def evidence():
         against=np.array([0 * 4 + 2, 1 * 4 + 0]),
         support=np.zeros(shape, dtype=np.int32),
         confidence=np.zeros(shape, dtype=np.float32),
+        strength=np.zeros(shape, dtype=np.float32),
     )
 
 

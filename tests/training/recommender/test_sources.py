@@ -194,6 +194,24 @@ def test_bought_together_keeps_the_planted_pair_and_drops_pairs_of_chance() -> N
     assert found.lift[28][0] > 5
 
 
+def test_neighbours_stand_by_share_and_lift_worked_by_hand() -> None:
+    # 40 orders of a: 20 with common, which half of the 400 orders hold anyway; 12 with rare, which no others hold.
+    orders = {f"x{n:03d}": [(0.0, ["other", *(["common"] if n < 180 else [])])] for n in range(360)}
+    orders |= {
+        f"y{n:02d}": [(0.0, ["a", *(["common"] if n < 20 else []), *(["rare"] if n % 10 < 3 else [])])]
+        for n in range(40)
+    }
+    bought = purchases(orders)
+    found = bought_together(bought)
+    names = bought.product_ids.to_pylist()
+    row = names.index("a")
+    assert next(names[code] for code in found.neighbours[row] if code >= 0) == "rare"
+    assert (found.support[row][0], found.confidence[row][0]) == (12, pytest.approx(0.3))
+    lift = (12 + 1) / (40 * 12 / 400 + 1)
+    assert found.lift[row][0] == pytest.approx(lift)
+    assert found.strength[row][0] == pytest.approx(0.3 * np.log(lift))
+
+
 def test_pairs_that_met_less_than_three_times_are_no_neighbours() -> None:
     found = bought_together(purchases({f"c{n}": [(0, "ab")] for n in range(2)}))
     assert (found.neighbours < 0).all()

@@ -74,15 +74,17 @@ def check(
     Every feature as of the moment must stay equal to the bit. Exits 1 and names those that moved. The default moment
     is the middle of the data.
     """
-    from features.time_safety import moved_features
+    from features.time_safety import moved_between, with_other_futures
 
     told: dict[str, dict[str, Any]] = {}
+    others: dict[str, Any] = {}
     for asked in EntityName if of is None else (of,):
         lake, snapshot, entity, features = taken(asked, as_of, middle=True)
         if not features:  # categories, where the shop gave none
             continue
         with step(f"Changing the future of {snapshot.as_of:%Y-%m-%d %H:%M} under features of {entity.name}"):
-            moved = moved_features(snapshot.tables, snapshot.given, snapshot.as_of, features, entity=entity)
+            others = others or with_other_futures(snapshot)
+            moved = moved_between(snapshot, others, features, entity=entity)
         told[entity.name] = {"as_of": snapshot.as_of, "lake": lake.version, "features": len(features), "moved": moved}
     if as_json:
         print_json({"entities": told})

@@ -35,11 +35,10 @@ from features.ledger import (
     UNTIL,
     Catalogue,
     Lines,
-    by_product_and_day,
-    ledger_of,
-    sales_so_far,
 )
-from features.ledger_lines import catalogue_of, parts_of, sorted_batches
+from features.ledger_input import catalogue_of, parts_of, sorted_batches
+from features.ledger_sales import by_product_and_day, sales_so_far
+from features.ledger_tables import ledger_of
 from features.runs import Ints, Runs
 from features.schema import ORDER_LINES, C
 

@@ -13,7 +13,7 @@ import features
 from features.home import forget_old, sweep
 from features.lake import Lake
 from features.ledger_files import StoredLedger, open_ledger, write_ledger
-from features.ledger_lines import lake_batches
+from features.ledger_input import lake_batches
 from features.schema import ORDER_LINES
 
 LOCK = "ledger"

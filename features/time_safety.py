@@ -41,10 +41,24 @@ def moved_features(
 
     Compares bit by bit (NaN equals NaN). A customer (product …) who appears or vanishes is reported by the key.
     """
-    truth = _computed(Snapshot(tables, naive_utc(as_of), given), entity, features)
+    real = Snapshot(tables, naive_utc(as_of), given)
+    return moved_between(real, with_other_futures(real), features, entity=entity)
+
+
+def with_other_futures(real: Snapshot) -> dict[str, Snapshot]:
+    """The same past with other futures, by what is changed. Their ledgers serve every entity."""
+    futures = other_futures(real.tables, real.as_of)
+    return {change: Snapshot(altered, real.as_of, real.given) for change, altered in futures}
+
+
+def moved_between(
+    real: Snapshot, others: Mapping[str, Snapshot], features: Sequence[Feature], *, entity: Entity = CUSTOMER
+) -> dict[str, list[str]]:
+    """As `moved_features`, of the snapshots `with_other_futures`."""
+    truth = _computed(real, entity, features)
     moved: dict[str, list[str]] = {}
-    for change, altered in other_futures(tables, as_of):
-        found = _computed(Snapshot(altered, naive_utc(as_of), given), entity, features)
+    for change, snapshot in others.items():
+        found = _computed(snapshot, entity, features)
         keys = list(entity.keys)
         names = truth.column_names if truth.select(keys).equals(found.select(keys)) else keys
         for name in names:

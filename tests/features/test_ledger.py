@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import ledger_files, ledger_lines
+from features import ledger_files, ledger_input
 from features.build import entity_features, features_of
 from features.definitions import CUSTOMER, CUSTOMER_PRODUCT, ENTITIES, PRODUCT, Entity
 from features.engine import connect
@@ -129,7 +129,7 @@ def shop(tmp_path: Path) -> Settings:
 def test_parts_and_epochs_on_disk_hold_what_one_table_in_memory_does(
     shop: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_lines, "PART_LINES", 48)
+    monkeypatch.setattr(ledger_input, "PART_LINES", 48)
     monkeypatch.setattr(ledger_files, "FEWEST", 3)
     monkeypatch.setattr(ledger_files, "SALES_ROWS", 40)
     lake = read_lake(Home(shop.home))
@@ -150,7 +150,7 @@ def test_parts_and_epochs_on_disk_hold_what_one_table_in_memory_does(
 
 def test_a_ledger_killed_while_it_is_written_is_made_anew_and_leaves_nothing_behind(shop: Settings) -> None:
     code = (
-        "import os; from features import ledger_files, ledger_lines; ledger_lines.PART_LINES = 60\n"
+        "import os; from features import ledger_files, ledger_input; ledger_input.PART_LINES = 60\n"
         "from features.settings import Settings; from features.engine import connect\n"
         "from features.lake import read_lake; from features.home import Home\n"
         "from features.ledger_store import lake_ledger; from pathlib import Path\n"

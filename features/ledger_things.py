@@ -1,0 +1,142 @@
+"""Running totals of what customers buy: each product and category of each of them, and how many different ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.ledger import BEFORE, DAY, FOREVER, LOGS, NEVER, PAIR_DAYS, SINCE, THINGS, UNTIL, Catalogue, Lines
+from features.runs import Ints, Runs
+from features.schema import C
+
+
+def pairs_of(lines: Lines, catalogue: Catalogue) -> tuple[dict[str, NDArray[Any]], Ints]:
+    """Per customer and product, one row per order and moment: `bought` lines then, `lines` and `orders` so far.
+
+    `last_order`: the customer's order that holds it, counted from 1; `streak`: how many in a row up to that one do, as
+    they came. Also the order line that each row begins with.
+    """
+    rows = np.flatnonzero(lines.bought)
+    key = lines.customer[rows] * len(catalogue.products) + lines.product[rows]
+    rows = rows[np.argsort(key, kind="stable")]
+    nth = lines.pieces.spread(lines.orders[1])
+    grain = Runs(lines.customer[rows], lines.product[rows], lines.time[rows], nth[rows])
+    bought, rows = grain.lengths, rows[grain.starts]
+    customer, product, time, nth = lines.customer[rows], lines.product[rows], lines.time[rows], nth[rows]
+    runs = Runs(customer, product)
+    step = nth - runs.before(nth, -1)  # 0 within an order, 1 from an order to the customer's next
+    first = runs.places == 0
+    broken = runs.latest_true(first | (step < 0) | (step > 1))
+    return {
+        C.CUSTOMER_ID: customer,
+        C.PRODUCT_ID: product,
+        SINCE: time,
+        UNTIL: runs.after(time, FOREVER),
+        BEFORE: runs.before(time, NEVER),
+        "first_at": runs.spread(time[runs.starts]),
+        "bought": bought,
+        "lines": (so_far := runs.so_far(bought)),
+        "lines_90d": _lately(runs, time, so_far, bought),
+        "orders": runs.so_far(first | (step != 0)),
+        "last_order": nth,
+        "streak": nth - nth[broken] + 1,
+        "moment": np.searchsorted(lines.moments.starts, rows, side="right") - 1,
+    }, rows
+
+
+def things_of(lines: Lines, thing: Ints, most: int = 1, *, only: Ints | None = None) -> dict[str, NDArray[Any]]:
+    """Per customer and thing, one row per moment: `bought` lines then, `lines` so far. `only`: of these lines alone."""
+    rows = np.flatnonzero(lines.bought) if only is None else only
+    rows = rows[thing[rows] >= 0]
+    most = max(most, int(thing.max(initial=0)) + 1)
+    rows = rows[np.argsort(lines.customer[rows] * most + thing[rows], kind="stable")]
+    grain = Runs(lines.customer[rows], thing[rows], lines.time[rows])
+    bought, rows = grain.lengths, rows[grain.starts]
+    customer, seen, time = lines.customer[rows], thing[rows], lines.time[rows]
+    runs = Runs(customer, seen)
+    return {
+        C.CUSTOMER_ID: customer,
+        C.CATEGORY: seen,
+        SINCE: time,
+        UNTIL: runs.after(time, FOREVER),
+        BEFORE: runs.before(time, NEVER),
+        "first_at": runs.spread(time[runs.starts]),
+        "bought": bought,
+        "lines": (so_far := runs.so_far(bought)),
+        "lines_90d": _lately(runs, time, so_far, bought),
+        "moment": np.searchsorted(lines.moments.starts, rows, side="right") - 1,
+    }
+
+
+def _lately(runs: Runs, time: Ints, so_far: Ints, bought: Ints) -> Ints:
+    """The lines of the PAIR_DAYS up to each row, by whole seconds."""
+    second = time // 1_000_000
+    second -= second.min(initial=0)
+    window = PAIR_DAYS * DAY // 1_000_000
+    run = runs.ids * (int(second.max(initial=0)) + window + 1) + window
+    start = np.searchsorted(run + second, run + second - window, side="left")
+    return so_far - so_far[start] + bought[start]
+
+
+def different_things(
+    lines: Lines, thing: str, rows: Mapping[str, NDArray[Any]], more: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Per customer: how many different things they have bought, ever and within days; changes as days go by, too."""
+    moments = len(lines.moment_times)
+
+    def at_moments(values: NDArray[Any]) -> Ints:
+        # Whole numbers below 2^53 add up exactly as floats.
+        return np.bincount(rows["moment"], weights=values, minlength=moments).astype(np.int64)
+
+    entered = {thing: at_moments(enters(rows)), **{name: at_moments(values) for name, values in more.items()}}
+    times, changes = [lines.moment_times], [entered]
+    for days in THINGS[thing]:
+        name = f"{thing}_{days}d"
+        entered[name] = at_moments(enters(rows, days))
+        times.append(lines.moment_times + days * DAY)
+        changes.append({name: -at_moments(leaves(rows, days))})
+    names = list(entered)
+    kept = [np.logical_or.reduce([values != 0 for values in change.values()]) for change in changes]
+    customer = np.concatenate([lines.moment_customers[some] for some in kept])
+    time = np.concatenate([when[some] for when, some in zip(times, kept, strict=True)])
+    order = np.lexsort((time, customer))
+    customer, time = customer[order], time[order]
+    events, runs = Runs(customer, time), None
+    customer, time = customer[events.starts], time[events.starts]
+    runs = Runs(customer)
+    totals = {}
+    for name in names:
+        parts = [
+            change[name][some] if name in change else np.zeros(some.sum(), np.int64)
+            for change, some in zip(changes, kept, strict=True)
+        ]
+        totals[name] = runs.so_far(events.sum(np.concatenate(parts)[order]))
+    return {C.CUSTOMER_ID: customer, SINCE: time, UNTIL: runs.after(time, FOREVER), **totals}
+
+
+def enters(rows: Mapping[str, NDArray[Any]], days: int | None = None) -> NDArray[np.bool_]:
+    """Where something is bought that was not before (in the days before)."""
+    before = rows[BEFORE]
+    new: NDArray[np.bool_] = before == NEVER if days is None else before + days * DAY < rows[SINCE]
+    return new
+
+
+def leaves(rows: Mapping[str, NDArray[Any]], days: int) -> NDArray[np.bool_]:
+    """Where something was not bought again within the days."""
+    left: NDArray[np.bool_] = rows[UNTIL] > rows[SINCE] + days * DAY
+    return left
+
+
+def now_repeated(pairs: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Where a second line makes a repeated product of it."""
+    repeated: NDArray[np.bool_] = (pairs["lines"] > 1) & (pairs["lines"] - pairs["bought"] <= 1)
+    return repeated
+
+
+def n_ln_n(n: NDArray[Any]) -> Ints:
+    """In whole parts, so that what is added and taken away again leaves nothing behind."""
+    whole: Ints = np.round(n * np.log(np.maximum(n, 1)) * LOGS).astype(np.int64)
+    return whole

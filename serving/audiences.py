@@ -8,6 +8,7 @@ count over its horizon; without one, from the orders they placed. Products of a 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,25 +55,8 @@ def audience(
     if orders_ahead is None:
         why = "there is no purchase probability, so customers are taken to order as often as before"
         orders_ahead = evidence.customer_orders / max(evidence.days, 1.0) * days
-    # One pass over all pairs of customer and product.
-    at = np.flatnonzero(wanted[evidence.own_products])
-    row = np.searchsorted(evidence.own_start, at, side="right") - 1
-    total = evidence.customer_orders + PRIOR_ORDERS
-    of_shop = evidence.sold_orders / max(evidence.orders, 1)
-    product = evidence.own_products[at]
-    prior = PRIOR_ORDERS * of_shop[product]
-    share = np.minimum((evidence.own_orders[at] + prior) / total[row], _MOST_CERTAIN)
-    n = len(total)
-    # As if nothing were bought, which depends on the number of orders alone; then what was bought instead.
-    totals, of_customer = np.unique(total, return_inverse=True)
-    nothing = np.array([np.log1p(-PRIOR_ORDERS * of_shop[wanted] / each).sum() for each in totals])
-    instead = np.bincount(row, weights=np.log1p(-share) - np.log1p(-prior / total[row]), minlength=n)
-    in_order = -np.expm1(nothing[of_customer] + instead)
-    probability = -np.expm1(-orders_ahead * in_order)
-    times = np.bincount(row, weights=evidence.own_orders[at], minlength=n).astype(np.int64)
-    last = np.full(n, -np.inf)
-    np.maximum.at(last, row, evidence.own_last[at])
-
+    found = likelihood(evidence, wanted, orders_ahead)
+    probability, times, last = found.probability, found.times, found.last
     ids = state.ranking.customers["customer_id"]
     moment = (state.moment(now) - EPOCH).total_seconds() / 86_400
     kept = probability >= asked.min_probability
@@ -93,6 +77,36 @@ def audience(
     )
     items = [_member(*known, moment - since) for known, since in zip(numbers, last[best].tolist(), strict=True)]
     return _page(state, items, len(rows), days, OWN_SHARE, why)
+
+
+class Likelihood(NamedTuple):
+    """Of each customer of the lists: probability, products of it bought (once in each order), the day of the last."""
+
+    probability: NDArray[np.float64]
+    times: NDArray[np.int64]
+    last: NDArray[np.float64]
+
+
+def likelihood(evidence: Evidence, wanted: NDArray[np.bool_], orders_ahead: NDArray[np.float64]) -> Likelihood:
+    """That each customer buys any of the `wanted` (products,), with so many orders ahead; one pass over all pairs."""
+    at = np.flatnonzero(wanted[evidence.own_products])
+    row = np.searchsorted(evidence.own_start, at, side="right") - 1
+    total = evidence.customer_orders + PRIOR_ORDERS
+    of_shop = evidence.sold_orders / max(evidence.orders, 1)
+    product = evidence.own_products[at]
+    prior = PRIOR_ORDERS * of_shop[product]
+    share = np.minimum((evidence.own_orders[at] + prior) / total[row], _MOST_CERTAIN)
+    n = len(total)
+    # As if nothing were bought, which depends on the number of orders alone; then what was bought instead.
+    totals, of_customer = np.unique(total, return_inverse=True)
+    nothing = np.array([np.log1p(-PRIOR_ORDERS * of_shop[wanted] / each).sum() for each in totals])
+    instead = np.bincount(row, weights=np.log1p(-share) - np.log1p(-prior / total[row]), minlength=n)
+    in_order = -np.expm1(nothing[of_customer] + instead)
+    probability = -np.expm1(-orders_ahead * in_order)
+    times = np.bincount(row, weights=evidence.own_orders[at], minlength=n).astype(np.int64)
+    last = np.full(n, -np.inf)
+    np.maximum.at(last, row, evidence.own_last[at])
+    return Likelihood(probability, times, last)
 
 
 def as_csv(page: AudiencePage) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -93,15 +94,16 @@ def _first(
     chosen: list[Candidate] = []
     if k <= 0:
         return chosen
+    if not caps:
+        return list(islice(found, k))
     counts: list[dict[int, int]] = [{} for _ in caps]
-    for code in taken if caps else ():
+    for code in taken:
         _counted(code, caps, counts)
     for candidate in found:
-        if caps and not _counted(candidate.code, caps, counts):
-            continue
-        chosen.append(candidate)
-        if len(chosen) == k:
-            break
+        if _counted(candidate.code, caps, counts):
+            chosen.append(candidate)
+            if len(chosen) == k:
+                break
     return chosen
 
 

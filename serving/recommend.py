@@ -115,8 +115,8 @@ def _not_again(asking: Asking) -> Iterable[int]:
     once = None if book is None else book.once
     days = filters.exclude_bought_days
     refused: list[int] = []
-    if row is not None and evidence is not None and asking.request.question != "category":
-        refused = evidence.against(row).tolist()
+    if row is not None and evidence is not None and len(evidence.against_products):
+        refused = evidence.against(row).tolist() if asking.request.question != "category" else []
     if filters.repeats is not False and not days and (once is None or filters.repeats):
         return refused
     if row is not None:
@@ -175,12 +175,18 @@ def _chosen(asking: Asking, sources: Sequence[Source], eligible: Eligible, now: 
 def _dials(request: RecommendationRequest, circumstances: Circumstances) -> Dials:
     """The experiment's dials, else the request's, else those of the rules."""
     rules = NO_RULES if circumstances.rules is None else circumstances.rules.rules
+    if rules is NO_RULES and circumstances.experiment is None and _asks_no_dial(request):
+        return STILL
     found = []
     for name in Dials._fields:
         value = getattr(circumstances, name)
         value = getattr(request, name) if value is None else value
         found.append(getattr(rules, name) if value is None else value)
     return Dials(*found) if any(found) else STILL
+
+
+def _asks_no_dial(request: RecommendationRequest) -> bool:
+    return request.diversity is None and request.novelty is None and request.explore is None
 
 
 def _eligible(

@@ -99,6 +99,8 @@ def _reason(found: Candidate, own: int, known: Known) -> Reason:
     if found.seed != NOTHING:
         if source == c.ITEM_ITEM:
             return f"People who buy {known.catalogue.label(found.seed)} buy this", _about(found.seed, known)
+        if source == c.NEXT_ORDER:
+            return f"Often bought after {known.catalogue.label(found.seed)}", _about(found.seed, known)
         if source == c.CATEGORY:
             return _kind(found, known)
         # The same pairs are told again and again, and always the same.

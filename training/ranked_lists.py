@@ -38,7 +38,7 @@ class RankedLists:
     of their own orders the customer bought that product. `popular` (n,) int32 product codes, best first.
     `neighbours` (products, m) int32 codes of products bought in the same orders, padded with NO_PRODUCT,
     strongest first; `neighbour_lift` float32. `because` (customers, depth) int32 is, where the
-    source is item_item, the own product whose buyers buy it most, else NO_PRODUCT. `because`, `evidence` and
+    source is item_item or next_order, the own product that says most for it, else NO_PRODUCT. `because`, `evidence` and
     `newcomers` are None in lists of an earlier release.
     """
 

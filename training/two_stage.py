@@ -12,7 +12,7 @@ from features.matrix import Purchases
 from training.baselines import fill
 from training.candidates.attributes import Attributes
 from training.candidates.pairs import top_lists
-from training.pair_table import ITEM_ITEM, POPULAR, CandidateConfig, CandidateSources, PairTable
+from training.pair_table import ITEM_ITEM, NEXT_ORDER, POPULAR, CandidateConfig, CandidateSources, PairTable
 from training.ranking import Ranker, RankerConfig, RankingTask
 from training.ranking_tasks import TaskConfig, past_moments
 from training.splits import Split
@@ -41,7 +41,8 @@ class RecommenderConfig:
 class Recommended:
     """(customers, depth) products, best first, padded with -1; score, source code and own orders of each place.
 
-    `because`: where the source is what the buyers of own products buy, the one of those that says most; else -1.
+    `because`: of a product never bought, the bought one that says most for it, where its source is what the buyers of
+    own products buy, or what follows them; else -1.
     """
 
     lists: NDArray[np.int32]
@@ -71,6 +72,25 @@ def _batches(
     for start in range(0, len(customers), BATCH):
         part = slice(start, start + BATCH)
         yield part, sources.table(customers[part], moment[part])
+
+
+def _name_reasons(
+    sources: CandidateSources,
+    customers: NDArray[np.int32],
+    ranked: NDArray[np.int32],
+    unowned: NDArray[np.bool_],
+    codes: NDArray[np.uint8],
+    into: NDArray[np.int32],
+) -> None:
+    """Write into each place the own product that says most for it, where the source is one that can tell."""
+    recent = sources.recent_[customers]
+    for source in (ITEM_ITEM, NEXT_ORDER):
+        rows, places = np.nonzero(unowned & (codes == source))
+        products = ranked[rows, places].astype(np.int64)
+        if source == ITEM_ITEM:
+            into[rows, places] = sources.item_item_.strongest(recent, rows, products)
+        else:
+            into[rows, places] = sources.next_order_.strongest(sources.history_, customers, rows, products)
 
 
 def recommend(
@@ -107,10 +127,7 @@ def recommend(
         for target, values in ((scores, predicted), (codes, table.sources), (own, table.own_orders)):
             view = target[part]
             view[found] = values[taken]
-        at_row, at_place = np.nonzero(found & (codes[part] == ITEM_ITEM) & (own[part] == 0))
-        because[part][at_row, at_place] = sources.item_item_.strongest(
-            sources.recent_[customers[part]], at_row, ranked[at_row, at_place].astype(np.int64)
-        )
+        _name_reasons(sources, customers[part], ranked, found & (own[part] == 0), codes[part], because[part])
     if new_only:
         lists[np.isneginf(scores)] = -1
         return Recommended(lists, scores, codes, own, because)

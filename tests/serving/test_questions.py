@@ -225,17 +225,22 @@ def test_product_routes_take_filters(client) -> None:
     assert datetime.fromisoformat(answer["as_of"]) == AS_OF
 
 
-def test_a_product_that_buyers_of_an_own_product_buy_names_that_product(shop: State) -> None:
+@pytest.mark.parametrize(
+    ("source", "reason"), [("item_item", "People who buy Mug buy this"), ("next_order", "Often bought after Mug")]
+)
+def test_a_product_never_bought_names_the_own_product_that_says_most_for_it(
+    shop: State, source: str, reason: str
+) -> None:
     ranking = shop.ranking
     codes = shop.catalogue.codes
     ann = shop.rows["ann"]
     lists, sources, own = ranking.lists.copy(), ranking.sources.copy(), ranking.own_orders.copy()
     because = np.full(lists.shape, NO_PRODUCT, dtype=np.int32)
-    lists[ann, 0], sources[ann, 0], own[ann, 0] = codes["oats"], SOURCES.index("item_item"), 0
+    lists[ann, 0], sources[ann, 0], own[ann, 0] = codes["oats"], SOURCES.index(source), 0
     because[ann, 0] = codes["mug"]
     named = replace(shop, ranking=replace(ranking, lists=lists, sources=sources, own_orders=own, because=because))
     found = ask(named, customer_id="ann", k=1).items[0]
-    assert (found.product_id, found.reason) == ("oats", "People who buy Mug buy this")
+    assert (found.product_id, found.reason) == ("oats", reason)
     assert found.grounds.product_id == "mug"
 
 

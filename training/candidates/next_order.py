@@ -41,6 +41,10 @@ def weighted_orders(
     return mean
 
 
+#: Pairs explained at once: their inputs are as wide as twice the products that take part.
+_PAIRS_AT_ONCE = 2_000
+
+
 class NextOrder:
     """Scores of the best-selling products for the next order, by ridge regression on taste and last order."""
 
@@ -92,3 +96,28 @@ class NextOrder:
         """(customers, codes_) expected content of the next order of each."""
         inputs = self._inputs(history.customer_start[customers], history.customer_start[customers + 1])
         return inputs @ self.weights_ + self.mean_
+
+    def strongest(
+        self, history: Purchases, customers: NDArray[np.int32], rows: NDArray[np.int64], products: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        """(pairs,) the bought product that gives most of the score of a product; -1 where none gives any.
+
+        `rows` number `customers`. A bought product gives the sum of its weights in taste and last order.
+        """
+        best = np.full(len(rows), -1, dtype=np.int32)
+        at = np.searchsorted(self.codes_, products)
+        known = np.flatnonzero(self.codes_[np.minimum(at, len(self.codes_) - 1)] == products)
+        if not len(known):
+            return best
+        asked, row_of = np.unique(rows[known], return_inverse=True)
+        chosen = customers[asked]
+        inputs = self._inputs(history.customer_start[chosen], history.customer_start[chosen + 1])
+        n = len(self.codes_)
+        for start in range(0, len(known), _PAIRS_AT_ONCE):
+            part = slice(start, start + _PAIRS_AT_ONCE)
+            given = inputs[row_of[part]] * self.weights_[:, at[known[part]]].T
+            both = given[:, :n] + given[:, n:]
+            top = both.argmax(axis=1)
+            positive = both[np.arange(len(top)), top] > 0
+            best[known[part]] = np.where(positive, self.codes_[top], -1)
+        return best

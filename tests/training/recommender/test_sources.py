@@ -271,3 +271,25 @@ def test_the_own_product_named_for_a_neighbour_is_the_one_that_gives_most_of_its
         if named >= 0:
             assert share[named] == pytest.approx(share.max())
             assert weights[row, named] > 0
+
+
+def test_the_own_product_named_for_the_next_order_is_the_one_that_gives_most_of_its_score() -> None:
+    rng = np.random.default_rng(6)
+    bought = purchases(random_orders(rng, customers=80, products=20))
+    model = NextOrder(products=15, ridge=1.0).fit(bought)
+    customers = np.arange(80, dtype=np.int32)[::-1]
+    rows, products = np.repeat(np.arange(80), 20), np.tile(np.arange(20), 80)
+    found = model.strongest(bought, customers, rows, products)
+    inputs = model._inputs(bought.customer_start[customers], bought.customer_start[customers + 1])
+    codes = model.codes_.tolist()
+    owned = decayed(bought, 1.0)[customers].toarray() > 0
+    for row, product, named in zip(rows, products, found, strict=True):
+        if product not in codes:
+            assert named == -1
+            continue
+        column = model.weights_[:, codes.index(product)]
+        given = (inputs[row] * column)[: len(codes)] + (inputs[row] * column)[len(codes) :]
+        assert (named == -1) == (given.max() <= 0)
+        if named >= 0:
+            assert given[codes.index(named)] == pytest.approx(given.max(), rel=1e-5)
+            assert owned[row, named]

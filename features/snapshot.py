@@ -55,6 +55,9 @@ GRAIN: Mapping[Relation, tuple[str, ...]] = {
 }
 #: The days before the moment as of which the totals of customers and of products are at hand.
 WINDOWS = (7, 14, 30, 60, 90, 180, 365)
+#: All totals of customers are at hand as of these; of the others, those that most features ask for.
+WHOLE_WINDOWS = (90, 180)
+IN_EVERY_WINDOW = ("orders", "lines", "amount")
 SALES_WINDOWS = (7, 30, 90, 365)
 #: Weeks of which visits are at hand one by one.
 WEEKS = 12
@@ -158,12 +161,16 @@ class Snapshot:
     def customers(self) -> Any:
         """Totals of customers who have bought (see features.ledger): `orders`, and `orders_before_90d` as of then.
 
-        Counts are whole numbers and money is in 1/10,000. `today` is the day before `as_of`, since 1970.
+        All of them for 90 and 180 days, IN_EVERY_WINDOW for the other WINDOWS. Counts are whole numbers and money is in
+        1/10,000. `today` is the day before `as_of`, since 1970.
         """
         totals = self._standing(TOTALS)
         table = totals.filter(totals.orders > 0).drop(SINCE, UNTIL)
         sums = [name for name in table.columns if name not in (*_IDS, "first_order_at", "last_order_at")]
-        parts = [(self._standing(TOTALS, days=days), sums, f"_before_{days}d") for days in WINDOWS]
+        parts = [
+            (self._standing(TOTALS, days=days), sums if days in WHOLE_WINDOWS else IN_EVERY_WINDOW, f"_before_{days}d")
+            for days in WINDOWS
+        ]
         rhythm = self._standing(RHYTHM)
         parts.append((rhythm, [name for name in rhythm.columns if name not in (*_IDS, SINCE, UNTIL)], ""))
         parts += [(self._standing(RHYTHM, days=7 * n), ["visits"], f"_before_{7 * n}d") for n in range(1, WEEKS + 1)]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import ibis
 
 from features.definitions import Feature
-from features.ledger import HALF_LIVES
+from features.ledger import DAY_BITS, HALF_LIVES
 from features.measures import AMOUNT, against_before, in_gaps, per, real, spread
-from features.snapshot import WEEKS, Relation, Snapshot
+from features.snapshot import Relation, Snapshot
 
 CUSTOMERS, FEATURES = Relation.CUSTOMERS, Relation.FEATURES
+#: The weeks whose days the ledger keeps.
+WEEKS = 2 * DAY_BITS // 7
+_ONE = ibis.literal(1).cast("int64")
 
 
 def _decayed(half_life: int) -> Callable[[Any, Snapshot], Any]:
@@ -24,21 +26,40 @@ def _decayed(half_life: int) -> Callable[[Any, Snapshot], Any]:
     return expression
 
 
-def _visits_by_week(totals: Any) -> list[Any]:
-    """Visits of each of the last WEEKS, the oldest first."""
-    so_far = [totals.visits, *(totals[f"visits_before_{7 * n}d"] for n in range(1, WEEKS + 1))]
-    return [later - earlier for later, earlier in pairwise(so_far)][::-1]
+@ibis.udf.scalar.builtin
+def bit_count(bits: int) -> int:
+    """How many bits are 1; DuckDB and Spark have it under this name."""
+    raise NotImplementedError  # the engine's own is called
+
+
+def _days_by_week(totals: Any) -> list[Any]:
+    """Days with a visit of each of the last WEEKS, as seven bits, the latest first."""
+    passed = totals.today - totals.day
+    near = ibis.least(passed, DAY_BITS)
+    far = ibis.least(ibis.greatest(passed - DAY_BITS, 0), DAY_BITS)
+
+    def moved(bits: Any, by: Any) -> Any:
+        # What would be shifted out at the upper end is taken away before.
+        return (bits & ((_ONE << (DAY_BITS - by)) - 1)) << by
+
+    recent = passed < DAY_BITS
+    lately = ibis.cases((recent, moved(totals.days_lately, near)), else_=0)
+    before = moved(totals.days_earlier, near) | (totals.days_lately >> (DAY_BITS - near))
+    earlier = ibis.cases((recent, before), else_=moved(totals.days_lately, far))
+    half = WEEKS // 2
+    return [(half_of >> (7 * week)) & 127 for half_of in (lately, earlier) for week in range(half)]
 
 
 def _weeks_active(totals: Any, _: Snapshot) -> Any:
-    return sum((visits > 0).cast("int64") for visits in _visits_by_week(totals))
+    return sum((days > 0).cast("int64") for days in _days_by_week(totals))
 
 
 def _weekly_slope(totals: Any, _: Snapshot) -> Any:
     """Least-squares slope of visits a week over the last WEEKS, in which weeks without any count as 0."""
     middle = (WEEKS - 1) / 2
     spread = sum((week - middle) ** 2 for week in range(WEEKS))
-    return sum((week - middle) * real(visits) for week, visits in enumerate(_visits_by_week(totals))) / spread
+    weeks = enumerate(_days_by_week(totals)[::-1])
+    return sum((week - middle) * real(bit_count(days)) for week, days in weeks) / spread
 
 
 def _after_two_visits(value: Callable[[Any], Any]) -> Callable[[Any, Snapshot], Any]:

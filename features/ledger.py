@@ -52,6 +52,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 HALF_LIVES = (14, 45)
 MONEY, UNITS, LOGS = 10_000, 1_000_000, 10_000_000_000  # of one
 DAY = 86_400_000_000  # microseconds
+#: Days kept as the bits of one number: six weeks.
+DAY_BITS = 42
 NEVER, FOREVER = -62_135_596_800_000_000, 253_370_764_800_000_000  # the first days of the years 1 and 9999
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.ledger import DAY, FOREVER, HALF_LIVES, MONEY, NEVER, SINCE, UNITS, UNTIL, Catalogue, Lines
+from features.ledger import DAY, DAY_BITS, FOREVER, HALF_LIVES, MONEY, NEVER, SINCE, UNITS, UNTIL, Catalogue, Lines
 from features.runs import Ints, Runs
 from features.schema import C
 
@@ -73,7 +73,9 @@ def rhythm_of(lines: Lines) -> dict[str, NDArray[Any]]:
     recent = np.minimum(place, 5)
     with np.errstate(invalid="ignore"):
         gap_recent = (gap_sum - gap_sum[np.arange(len(day)) - recent]) / recent
-    decayed = {f"decayed_{half_life}d": _decayed(place, gap, half_life) for half_life in HALF_LIVES}
+    visits = _VisitsInOrder(place, gap)
+    decayed = {f"decayed_{half_life}d": visits.decayed(half_life) for half_life in HALF_LIVES}
+    lately, earlier = visits.days()
     return {
         C.CUSTOMER_ID: customer,
         SINCE: time,
@@ -86,24 +88,54 @@ def rhythm_of(lines: Lines) -> dict[str, NDArray[Any]]:
         "gap_longest": runs.greatest_so_far(gap),
         "gap_last": gap,
         "gap_recent": gap_recent,
+        "days_lately": lately,
+        "days_earlier": earlier,
         **decayed,
     }
 
 
-def _decayed(place: Ints, gap: Ints, half_life: int) -> NDArray[np.float64]:
-    """The visits up to and on each, every one halved for each half-life gone since.
+class _VisitsInOrder:
+    """What follows from one visit of a customer to the next: all customers' second visits at once, then the third ones.
 
-    All customers' second visits first, then their third ones and so on: each follows from the one before, so a sum does
-    not depend on which rows stand beside it.
+    So what comes out does not depend on which rows stand beside a customer's. `place` counts a customer's visits from
+    0 on, `gap` is the days since the one before.
     """
-    kept = np.exp2(gap / -half_life)
-    decayed = np.ones(len(place))
-    order = np.argsort(place, kind="stable")
-    ends = np.cumsum(np.bincount(place))
-    for start, end in pairwise(ends):
-        rows = order[start:end]
-        decayed[rows] += decayed[rows - 1] * kept[rows]
-    return decayed
+
+    def __init__(self, place: Ints, gap: Ints) -> None:
+        order = np.argsort(place, kind="stable")
+        ends = np.cumsum(np.bincount(place)) if len(place) else np.zeros(0, np.int64)
+        self.later = [order[start:end] for start, end in pairwise(ends)]
+        self.gap = gap
+
+    def decayed(self, half_life: int) -> NDArray[np.float64]:
+        """The visits up to and with each, every one halved for each half-life gone since."""
+        kept = np.exp2(self.gap / -half_life)
+        decayed = np.ones(len(self.gap))
+        for rows in self.later:
+            decayed[rows] += decayed[rows - 1] * kept[rows]
+        return decayed
+
+    def days(self) -> tuple[Ints, Ints]:
+        """The days with a visit as bits: the lowest is the row's own, the next is the day before, and so on.
+
+        The first number holds DAY_BITS of them, the second as many before those.
+        """
+        lately, earlier = np.ones(len(self.gap), np.int64), np.zeros(len(self.gap), np.int64)
+        for rows in self.later:
+            moved = later_days(lately[rows - 1], earlier[rows - 1], self.gap[rows])
+            lately[rows], earlier[rows] = moved[0] | 1, moved[1]
+        return lately, earlier
+
+
+def later_days(lately: Ints, earlier: Ints, days: Ints) -> tuple[Ints, Ints]:
+    """Days as bits, seen so many days later: see _VisitsInOrder.days."""
+    near = np.minimum(days, DAY_BITS)
+    far = np.clip(days - DAY_BITS, 0, DAY_BITS)
+    within = (lately & ((1 << (DAY_BITS - near)) - 1)) << near
+    # What leaves the first number moves into the second; all that is further back falls out.
+    moved = ((earlier & ((1 << (DAY_BITS - near)) - 1)) << near) | (lately >> (DAY_BITS - near))
+    beyond = (lately & ((1 << (DAY_BITS - far)) - 1)) << far
+    return np.where(days < DAY_BITS, within, 0), np.where(days < DAY_BITS, moved, beyond)
 
 
 def _median_so_far(customer: Ints, place: Ints, gap: Ints) -> NDArray[np.float64]:

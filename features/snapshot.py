@@ -59,8 +59,6 @@ WINDOWS = (7, 14, 30, 60, 90, 180, 365)
 WHOLE_WINDOWS = (90, 180)
 IN_EVERY_WINDOW = ("orders", "lines", "amount")
 SALES_WINDOWS = (7, 30, 90, 365)
-#: Weeks of which visits are at hand one by one.
-WEEKS = 12
 NEW_PRODUCTS_DAYS = 30
 
 
@@ -173,7 +171,6 @@ class Snapshot:
         ]
         rhythm = self._standing(RHYTHM)
         parts.append((rhythm, [name for name in rhythm.columns if name not in (*_IDS, SINCE, UNTIL)], ""))
-        parts += [(self._standing(RHYTHM, days=7 * n), ["visits"], f"_before_{7 * n}d") for n in range(1, WEEKS + 1)]
         for name in BREADTH.values():
             different = self._standing(name)
             parts.append((different, [name for name in different.columns if name not in (*_IDS, SINCE, UNTIL)], ""))

@@ -44,7 +44,8 @@ from features.schema import ORDER_LINES, C
 
 MANIFEST = "ledger.json"
 #: New rows of an epoch for each that it repeats, and the fewest worth an epoch.
-NEW_PER_REPEATED, FEWEST = 2, 20_000
+NEW_PER_REPEATED, FEWEST = 2, 8_000
+MOST_EPOCHS = 100
 #: Days of products added up at a time.
 SALES_ROWS = 2_000_000
 _DAYS = "days"  # single days of products, part by part, until all are added up
@@ -207,7 +208,7 @@ def _starts(columns: Columns, key: str) -> Ints:
     known = np.sort(columns[SINCE][first])
     starts: list[int] = []
     place, repeated = 0, 0
-    fewest = max(len(since) // 40, min(FEWEST, len(since)))
+    fewest = max(len(since) // MOST_EPOCHS, min(FEWEST, len(since)))
     while True:
         place += max(NEW_PER_REPEATED * repeated, fewest)
         if place >= len(since):

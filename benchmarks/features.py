@@ -5,11 +5,11 @@
 For each size: one plain `GROUP BY customer` sum over the order lines; the ledger, which is made once for a version of
 the lake; then, as of the middle of the data's last month, all customer and all product features written to Parquet, and
 all features of customers with products: every value computed and added up, and once more handed out as Arrow batches,
-which costs more than making them (57 million rows of 100 million lines). Every task is a process of its own, so that its peak
-memory is its own; each is run `--repeat` times (the ledger once) and the fastest counts. Prints ratios to the plain sum
-in the same run, and the exponent that time and memory grow with. Then, on the smallest size, reading 600,000 (customer,
-moment) rows of 30 features back by point-in-time join, beside DuckDB's ASOF JOIN over the same files. With `--rivals`,
-the same customer and product features by pandas and by Polars at each size that they can hold in 8 GB.
+which costs more than making them (57 million rows of 100 million lines). Every task is a process of its own, so that
+its peak memory is its own; each is run `--repeat` times (the ledger once) and the fastest counts. Prints ratios to the
+plain sum in the same run, and the exponent that time and memory grow with. Then, on the smallest size, reading 600,000
+(customer, moment) rows of 30 features back by point-in-time join, beside DuckDB's ASOF JOIN over the same files. With
+`--rivals`, the same customer and product features by pandas and by Polars at each size that they can hold in 8 GB.
 """
 
 from __future__ import annotations

@@ -119,6 +119,16 @@ class Lines:
         return self.time[self.moments.starts]
 
     @cached_property
+    def moment(self) -> Ints:
+        """The moment of each line."""
+        return self.moments.ids
+
+    @cached_property
+    def nth_order(self) -> Ints:
+        """Which of the customer's orders each line is of, counted from 1; 0 for those of an order without purchases."""
+        return self.pieces.spread(self.orders[1])
+
+    @cached_property
     def pieces(self) -> Runs:
         """Lines of one order at one moment: nearly always an order, which may go on at a later moment."""
         return Runs(self.customer, self.time, self.order)

@@ -51,7 +51,7 @@ SALES_ROWS = 2_000_000
 _DAYS = "days"  # single days of products, part by part, until all are added up
 _TIMES = frozenset({SINCE, UNTIL, "before", "first_at", "last_at", "first_order_at", "last_order_at"})
 _SMALL = frozenset({"bought", "lines_90d", "orders", "last_order", "streak"})
-_NOT_STORED = frozenset({"moment"})
+_NOT_STORED = frozenset({"line", "moment"})
 #: Customers by number, which are joined faster than their ids.
 CUSTOMER = "customer"
 

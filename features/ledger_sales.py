@@ -14,10 +14,11 @@ from features.runs import Ints, Runs
 from features.schema import C
 
 
-def sales_of(lines: Lines, pairs: Mapping[str, NDArray[Any]], of_line: Ints) -> dict[str, dict[str, NDArray[Any]]]:
+def sales_of(lines: Lines, pairs: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, NDArray[Any]]]:
     """Per product and day (UTC, since 1970): what was sold then, of the customers given."""
     since, before = pairs[SINCE], pairs[BEFORE]
     first = before == NEVER
+    of_line = pairs["line"]
     sold = np.zeros((3, len(lines.time)), np.int64)
     sold[0, of_line] = first
     sold[1, of_line] = now_repeated(pairs)

@@ -8,66 +8,45 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ledger import BEFORE, DAY, FOREVER, LOGS, NEVER, PAIR_DAYS, SINCE, THINGS, UNTIL, Catalogue, Lines
+from features.ledger import BEFORE, DAY, FOREVER, LOGS, NEVER, PAIR_DAYS, SINCE, THINGS, UNTIL, Lines
 from features.runs import Ints, Runs
 from features.schema import C
 
 
-def pairs_of(lines: Lines, catalogue: Catalogue) -> tuple[dict[str, NDArray[Any]], Ints]:
-    """Per customer and product, one row per order and moment: `bought` lines then, `lines` and `orders` so far.
+def bought_of(lines: Lines, thing: Ints, name: str, *, only: Ints | None = None) -> dict[str, NDArray[Any]]:
+    """Per customer and thing (by line, -1: none), one row per order and moment: `bought` lines then, others so far.
 
     `last_order`: the customer's order that holds it, counted from 1; `streak`: how many in a row up to that one do, as
-    they came. Also the order line that each row begins with.
+    they came. `line` is the order line that each row begins with, `moment` its moment. `only`: of these lines alone.
     """
-    rows = np.flatnonzero(lines.bought)
-    key = lines.customer[rows] * len(catalogue.products) + lines.product[rows]
+    rows = np.flatnonzero(lines.bought) if only is None else only
+    rows = rows[thing[rows] >= 0]
+    key = lines.customer[rows] * (int(thing.max(initial=0)) + 1) + thing[rows]
     rows = rows[np.argsort(key, kind="stable")]
-    nth = lines.pieces.spread(lines.orders[1])
-    grain = Runs(lines.customer[rows], lines.product[rows], lines.time[rows], nth[rows])
+    # An order has one place among the customer's, so the lines of one are told from those of another by it.
+    grain = Runs(lines.customer[rows], thing[rows], lines.time[rows], lines.nth_order[rows])
     bought, rows = grain.lengths, rows[grain.starts]
-    customer, product, time, nth = lines.customer[rows], lines.product[rows], lines.time[rows], nth[rows]
-    runs = Runs(customer, product)
+    customer, what, time, nth = lines.customer[rows], thing[rows], lines.time[rows], lines.nth_order[rows]
+    runs = Runs(customer, what)
     step = nth - runs.before(nth, -1)  # 0 within an order, 1 from an order to the customer's next
     first = runs.places == 0
     broken = runs.latest_true(first | (step < 0) | (step > 1))
+    so_far = runs.so_far(bought)
     return {
         C.CUSTOMER_ID: customer,
-        C.PRODUCT_ID: product,
+        name: what,
         SINCE: time,
         UNTIL: runs.after(time, FOREVER),
         BEFORE: runs.before(time, NEVER),
         "first_at": runs.spread(time[runs.starts]),
         "bought": bought,
-        "lines": (so_far := runs.so_far(bought)),
+        "lines": so_far,
         "lines_90d": _lately(runs, time, so_far, bought),
         "orders": runs.so_far(first | (step != 0)),
         "last_order": nth,
         "streak": nth - nth[broken] + 1,
-        "moment": np.searchsorted(lines.moments.starts, rows, side="right") - 1,
-    }, rows
-
-
-def things_of(lines: Lines, thing: Ints, most: int = 1, *, only: Ints | None = None) -> dict[str, NDArray[Any]]:
-    """Per customer and thing, one row per moment: `bought` lines then, `lines` so far. `only`: of these lines alone."""
-    rows = np.flatnonzero(lines.bought) if only is None else only
-    rows = rows[thing[rows] >= 0]
-    most = max(most, int(thing.max(initial=0)) + 1)
-    rows = rows[np.argsort(lines.customer[rows] * most + thing[rows], kind="stable")]
-    grain = Runs(lines.customer[rows], thing[rows], lines.time[rows])
-    bought, rows = grain.lengths, rows[grain.starts]
-    customer, seen, time = lines.customer[rows], thing[rows], lines.time[rows]
-    runs = Runs(customer, seen)
-    return {
-        C.CUSTOMER_ID: customer,
-        C.CATEGORY: seen,
-        SINCE: time,
-        UNTIL: runs.after(time, FOREVER),
-        BEFORE: runs.before(time, NEVER),
-        "first_at": runs.spread(time[runs.starts]),
-        "bought": bought,
-        "lines": (so_far := runs.so_far(bought)),
-        "lines_90d": _lately(runs, time, so_far, bought),
-        "moment": np.searchsorted(lines.moments.starts, rows, side="right") - 1,
+        "line": rows,
+        "moment": lines.moment[rows],
     }
 
 

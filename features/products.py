@@ -189,34 +189,26 @@ def _of_pair(entity: Entity, relation: Relation, what: str, *, needs: tuple[str,
             "gaps",
             needs=needs, entity=entity,
         ),
+        Feature(
+            "orders_life", relation, lambda pair, _: pair.orders, f"Orders of the customer that hold the {what}.",
+            "orders", needs=needs, entity=entity,
+        ),
+        Feature(
+            "order_share", relation, lambda pair, _: per(pair.orders, pair.customer_orders),
+            f"Of the customer's orders, those that hold the {what}.", "share", needs=needs, entity=entity,
+        ),
+        Feature(
+            "orders_since_last", relation, lambda pair, _: pair.customer_orders - pair.last_order,
+            f"Orders of the customer since the last with the {what}: 0 when the latest order holds it.", "orders",
+            needs=needs, entity=entity,
+        ),
+        Feature(
+            "streak", relation,
+            lambda pair, _: ibis.cases((pair.last_order == pair.customer_orders, pair.streak), else_=0),
+            f"The customer's latest orders in a row that all hold the {what}.", "orders", needs=needs, entity=entity,
+        ),
     )  # fmt: skip
 
 
-CUSTOMER_PRODUCT_FEATURES: tuple[Feature, ...] = (
-    *_of_pair(CUSTOMER_PRODUCT, PAIRS, "product"),
-    Feature(
-        "orders_life",
-        PAIRS,
-        lambda pair, _: pair.orders,
-        "Orders of the customer that hold the product.",
-        "orders",
-        entity=CUSTOMER_PRODUCT,
-    ),
-    Feature(
-        "orders_since_last",
-        PAIRS,
-        lambda pair, _: pair.customer_orders - pair.last_order,
-        "Orders of the customer since the last with the product: 0 when the latest order holds it.",
-        "orders",
-        entity=CUSTOMER_PRODUCT,
-    ),
-    Feature(
-        "streak",
-        PAIRS,
-        lambda pair, _: ibis.cases((pair.last_order == pair.customer_orders, pair.streak), else_=0),
-        "The customer's latest orders in a row that all hold the product.",
-        "orders",
-        entity=CUSTOMER_PRODUCT,
-    ),
-)
+CUSTOMER_PRODUCT_FEATURES: tuple[Feature, ...] = _of_pair(CUSTOMER_PRODUCT, PAIRS, "product")
 CUSTOMER_CATEGORY_FEATURES: tuple[Feature, ...] = _of_pair(CUSTOMER_CATEGORY, CATEGORIES, "category", needs=(CATEGORY,))

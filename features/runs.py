@@ -17,7 +17,9 @@ class Runs:
         self.rows = len(keys[0])
         changed = np.ones(self.rows, bool)
         if self.rows:
-            changed[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+            changed[1:] = keys[0][1:] != keys[0][:-1]
+            for key in keys[1:]:
+                changed[1:] |= key[1:] != key[:-1]
         self.starts: Ints = np.flatnonzero(changed)
         self.lengths: Ints = np.diff(self.starts, append=self.rows)
 

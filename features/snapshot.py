@@ -187,19 +187,18 @@ class Snapshot:
         `lines_90d` are those of the 90 days up to the last. `last_order` is the latest order with it, counted from the
         customer's first as 1; `customer_orders`, all that they made; `streak`, how many in a row up to it held it.
         """
-        return self._of_customers(PAIRS, ["orders", "last_order", "streak"])
+        return self._of_customers(PAIRS)
 
     @cached_property
     def categories(self) -> Any:
-        """Each category of each customer: as of `products`, without its orders."""
-        return self._of_customers(CATEGORIES, [])
+        """Each category of each customer: as of `products`."""
+        return self._of_customers(CATEGORIES)
 
-    def _of_customers(self, table: str, more: Sequence[str]) -> Any:
+    def _of_customers(self, table: str) -> Any:
         rows, orders = self._standing(table), self._standing(TOTALS)
         rows = rows.join(orders.select(CUSTOMER, customer_orders=orders.orders), CUSTOMER)
-        return rows.select(
-            *KEYS[table], "first_at", "lines", "lines_90d", "customer_orders", *more, last_at=rows[SINCE]
-        )
+        kept = ("first_at", "lines", "lines_90d", "orders", "last_order", "streak", "customer_orders")
+        return rows.select(*KEYS[table], *kept, last_at=rows[SINCE])
 
     @cached_property
     def sales(self) -> Any:

@@ -71,6 +71,7 @@ def test_product_feature_worked_by_hand(shop, product: str, feature: str, value:
         (("ann", "milk"), "streak", 0),
         (("ann", "milk"), "orders_since_last", 1),
         (("ann", "milk"), "lines_per_order", 1 / 3),
+        (("ann", "milk"), "order_share", 1 / 3),
         (("bob", "bread"), "orders_since_last", 1),
         (("bob", "tea"), "streak", 1),
         (("ann", "bread"), "lines_90d_to_last", 3),
@@ -95,6 +96,7 @@ def test_pairs_are_those_bought_before_the_moment(shop) -> None:
 def test_category_feature_adds_up_its_products(shop) -> None:
     ann = of(shop, CUSTOMER_CATEGORY).loc[("ann", "food")]
     assert (ann["lines_life"], ann["customer_orders"], ann["days_since_last_bought"]) == (4, 3, 10)
+    assert (ann["orders_life"], ann["order_share"], ann["orders_since_last"], ann["streak"]) == (3, 1, 0, 3)
 
 
 def test_product_says_what_the_shop_says_of_it(shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import ibis
@@ -11,6 +12,8 @@ from features.settings import Settings
 
 def connect(settings: Settings) -> Any:
     """A fresh in-memory Ibis DuckDB backend; it spills to the data home when memory runs short."""
+    # Ibis asks DuckDB in a deprecated way, and Feast has every such warning shown once it is imported.
+    warnings.filterwarnings("ignore", r"fetch_arrow_table\(\) is deprecated", DeprecationWarning)
     spill = settings.home / "tmp"
     return ibis.duckdb.connect(
         threads=settings.threads,

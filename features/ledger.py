@@ -51,7 +51,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 #: Half-lives in days of decayed counts of visits.
 HALF_LIVES = (14, 45)
 MONEY, UNITS, LOGS = 10_000, 1_000_000, 10_000_000_000  # of one
-DAY = 86_400_000_000  # microseconds
+DAY, SECOND = 86_400_000_000, 1_000_000  # microseconds
 #: Days kept as the bits of one number: six weeks.
 DAY_BITS = 42
 NEVER, FOREVER = -62_135_596_800_000_000, 253_370_764_800_000_000  # the first days of the years 1 and 9999
@@ -62,8 +62,8 @@ class Catalogue:
     """Every product by number, and what the ledger needs to know of it.
 
     `category` and `brand` are numbers of the product's, -1 where unknown; `mixed` holds 1 for products of a mix.
-    `usual`: what a unit of a category (row) cost everybody in the time before a day (column, from `first_day` since
-    1970), NaN where unknown.
+    `usual`: what a unit of a category cost everybody in the time before a day, NaN where unknown; for days on which it
+    was sold, in the order of `usual_keys`.
     """
 
     products: pa.Array
@@ -71,8 +71,20 @@ class Catalogue:
     category: Ints
     brand: Ints
     mixed: Mapping[str, Ints]
+    usual_keys: Ints
     usual: NDArray[np.float64]
-    first_day: int
+
+    def usual_price(self, category: Ints, day: Ints) -> NDArray[np.float64]:
+        """`usual` of categories on days since 1970; NaN where none was sold that day."""
+        keys = key_of_day(category, day)
+        place = np.searchsorted(self.usual_keys, keys)
+        known = np.append(self.usual_keys, -1)[place] == keys
+        return np.where(known & (category >= 0), np.append(self.usual, np.nan)[place], np.nan)
+
+
+def key_of_day(what: Ints, day: Ints) -> Ints:
+    """One number for each thing (by number) and day since 1970, which sorts as both do."""
+    return (what << 24) + day
 
 
 @dataclass(frozen=True)

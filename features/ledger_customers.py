@@ -20,9 +20,7 @@ _HOUR = DAY // 24
 def totals_of(lines: Lines, catalogue: Catalogue) -> dict[str, NDArray[Any]]:
     """Per customer and moment at which anything was bought or came back: what all of it adds up to."""
     bought, moments, time = lines.bought, lines.moments, lines.moment_times
-    day = lines.time // DAY - catalogue.first_day
-    category = catalogue.category[lines.product]
-    usual = np.where(category >= 0, catalogue.usual[category, day], np.nan) if catalogue.usual.size else np.nan
+    usual = catalogue.usual_price(catalogue.category[lines.product], lines.time // DAY)
     usual = np.round(usual * (lines.units / UNITS) * MONEY)
     counts = bought & lines.priced & np.isfinite(usual)
     by_line = {

@@ -146,14 +146,16 @@ def write_ledger(
                 else:
                     (aside / name).mkdir(exist_ok=True)
                     pq.write_table(_arrow(columns, _names(catalogue, part)), aside / name / f"{number}.parquet", **_HOW)
+        # A system may allow as few as 256 open files, and there is one for each epoch.
+        for written in files.values():
+            written.close()
         for name in SALES:
             for columns in _whole_days(days[name], len(catalogue.products)):
                 so_far = sales_so_far(columns)
                 if name not in files:
                     files[name] = _Epochs(aside / name, _starts(so_far, C.PRODUCT_ID))
                 files[name].write(so_far, _names(catalogue, None))
-        for written in files.values():
-            written.close()
+            files[name].close()
         shutil.rmtree(aside / _DAYS)
         starts = {name: [_time(start).isoformat() for start in written.starts] for name, written in files.items()}
         (aside / MANIFEST).write_text(json.dumps({"epochs": starts}), encoding="utf-8")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.errors import DataError
-from features.ledger import DAY, MONEY, UNITS, Catalogue, Lines
+from features.ledger import MONEY, UNITS, Catalogue, Lines, key_of_day
 from features.mixes import MIXES, known_column, mix_values
 from features.runs import Ints, Runs
 from features.schema import ORDER_LINES, PRODUCTS, C
@@ -44,7 +44,7 @@ def catalogue_of(tables: Mapping[str, Any]) -> Catalogue:
     products = known.order_by(C.PRODUCT_ID).to_pyarrow()[C.PRODUCT_ID].combine_chunks()
     none = np.full(len(products), -1)
     if PRODUCTS.name not in tables:
-        return Catalogue(products, pa.array([], pa.string()), none, none, {}, np.zeros((0, 0)), 0)
+        return Catalogue(products, pa.array([], pa.string()), none, none, {}, none[:0], np.zeros(0))
     listed = tables[PRODUCTS.name]
     columns = dict.fromkeys([C.PRODUCT_ID, C.CATEGORY, C.BRAND, *(mix.column for mix in MIXES)])
     described = listed.select(*columns).to_pyarrow()
@@ -58,8 +58,7 @@ def catalogue_of(tables: Mapping[str, Any]) -> Catalogue:
         mixed[known_column(mix)] = _flag(pc.is_valid(values))
         for value, short in mix_values(tables, mix).items():
             mixed[f"{mix.column}_{short}"] = _flag(pc.equal(values, value))
-    usual, first_day = _usual_prices(lines, listed, categories)
-    return Catalogue(products, categories, category, brand, mixed, usual, first_day)
+    return Catalogue(products, categories, category, brand, mixed, *_usual_prices(lines, listed, categories))
 
 
 def _flag(values: pa.Array) -> Ints:
@@ -73,8 +72,8 @@ def _numbered(values: pa.Array) -> tuple[Ints, pa.Array]:
     return pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary
 
 
-def _usual_prices(lines: Any, products: Any, categories: pa.Array) -> tuple[NDArray[np.float64], int]:
-    """What a unit of each category cost everybody in the days before each day, and the first day."""
+def _usual_prices(lines: Any, products: Any, categories: pa.Array) -> tuple[Ints, NDArray[np.float64]]:
+    """What a unit of each category cost everybody in the days before each day on which it was sold, by key of both."""
     sold = lines.filter((lines[C.QUANTITY] > 0) & lines[C.AMOUNT].notnull())
     sold = sold.join(products.select(C.PRODUCT_ID, C.CATEGORY), C.PRODUCT_ID)
     sold = sold.filter(sold[C.CATEGORY].notnull())
@@ -84,20 +83,16 @@ def _usual_prices(lines: Any, products: Any, categories: pa.Array) -> tuple[NDAr
         units=(sold[C.QUANTITY].cast("decimal(18, 6)").sum() * UNITS).cast("int64"),
     )
     table = found.to_pyarrow()
-    days = table["day"].to_numpy()
-    bounds = lines.aggregate(first=lines[C.ORDERED_AT].min(), last=lines[C.ORDERED_AT].max()).to_pyarrow()
-    first, last = (pc.cast(bounds[name], pa.int64())[0].as_py() or 0 for name in ("first", "last"))
-    first_day, columns = first // DAY, last // DAY - first // DAY + 1
-    rows = pc.index_in(table[C.CATEGORY].combine_chunks(), categories).to_numpy()
-    so_far = np.zeros((2, len(categories), columns + 1), np.int64)
-    for kind, name in enumerate(("paid", "units")):
-        so_far[kind, rows, days - first_day + 1] = table[name].to_numpy()
-    so_far = so_far.cumsum(axis=2)
-    start = np.maximum(np.arange(columns) - USUAL_DAYS, 0)
-    paid, units = (so_far[kind, :, :columns] - so_far[kind][:, start] for kind in (0, 1))
+    category = pc.index_in(table[C.CATEGORY].combine_chunks(), categories).to_numpy().astype(np.int64)
+    keys = key_of_day(category, table["day"].to_numpy())
+    order = np.argsort(keys)
+    keys = keys[order]
+    # Before a category's first day lie 2^24 days of the one before it, of which the last are never reached.
+    start = np.searchsorted(keys, keys - USUAL_DAYS)
+    sums = [np.append(0, np.cumsum(table[name].to_numpy()[order])) for name in ("paid", "units")]
+    paid, units = (so_far[:-1] - so_far[start] for so_far in sums)
     with np.errstate(divide="ignore", invalid="ignore"):
-        usual = np.where(units > 0, (paid / MONEY) / (units / UNITS), np.nan)
-    return usual, int(first_day)
+        return keys, np.where(units > 0, (paid / MONEY) / (units / UNITS), np.nan)
 
 
 def lake_batches(file: Path) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ledger import BEFORE, BUYERS, BUYERS_DAYS, DAY, FOREVER, NEVER, SINCE, SOLD, UNTIL, Lines
+from features.ledger import (
+    BEFORE,
+    BUYERS,
+    BUYERS_DAYS,
+    DAY,
+    FOREVER,
+    NEVER,
+    SECOND,
+    SINCE,
+    SOLD,
+    UNTIL,
+    Lines,
+    key_of_day,
+)
 from features.ledger_things import enters, leaves, now_repeated
 from features.runs import Ints, Runs
 from features.schema import C
@@ -22,13 +35,14 @@ def sales_of(lines: Lines, pairs: Mapping[str, NDArray[Any]]) -> dict[str, dict[
     sold = np.zeros((3, len(lines.time)), np.int64)
     sold[0, of_line] = first
     sold[1, of_line] = now_repeated(pairs)
-    sold[2, of_line] = np.where(first, 0, since - before)
+    # Whole seconds: the microseconds of a million buyers and their years are more than 64 bits hold.
+    sold[2, of_line] = np.where(first, 0, since // SECOND - before // SECOND)
     bought = lines.bought
     events = {
         "lines": bought.astype(np.int64),
         "buyers": sold[0],
         "repeat_buyers": sold[1],
-        "gap_time": sold[2],
+        "gap_seconds": sold[2],
         "units": np.where(bought, lines.units, 0),
         "returned_units": np.where(bought, 0, -lines.units),
         "paid": np.where(bought, lines.amount, 0),
@@ -48,7 +62,7 @@ def sales_of(lines: Lines, pairs: Mapping[str, NDArray[Any]]) -> dict[str, dict[
 
 def by_product_and_day(product: Ints, day: Ints, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """One row for each product and day, in order: sums, but the least `first_at` and the greatest `last_at`."""
-    order = np.argsort((product << 24) + day, kind="stable")
+    order = np.argsort(key_of_day(product, day), kind="stable")
     product, day = product[order], day[order]
     runs = Runs(product, day)
     how = {"first_at": runs.least, "last_at": runs.most}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import features
-from features.home import forget_old, sweep
+from features.home import forget_old, remove_directory, sweep
 from features.lake import Lake
 from features.ledger_files import StoredLedger, open_ledger, write_ledger
 from features.ledger_input import lake_batches
@@ -47,6 +47,8 @@ def lake_ledger(lake: Lake, backend: Any, say: Callable[[str], None] = lambda _:
     with lake.home.lock(LOCK, wait_seconds=WAIT_SECONDS):
         if open_ledger(path, backend) is None:
             sweep(ledgers)
+            if path.exists():  # without its manifest: somebody removed a part of it
+                remove_directory(path)
             threads = int(backend.raw_sql("SELECT current_setting('threads')").fetchone()[0])
             lines = lake_batches(lake.file(ORDER_LINES.name))
             write_ledger(lake.tables(backend), lines, path, say, threads=threads)

@@ -16,8 +16,10 @@ from features.schema import C
 def bought_of(lines: Lines, thing: Ints, name: str, *, only: Ints | None = None) -> dict[str, NDArray[Any]]:
     """Per customer and thing (by line, -1: none), one row per order and moment: `bought` lines then, others so far.
 
-    `last_order`: the customer's order that holds it, counted from 1; `streak`: how many in a row up to that one do, as
-    they came. `line` is the order line that each row begins with, `moment` its moment. `only`: of these lines alone.
+    So many `orders` hold it; `last_order` is the latest of them, counted from the customer's first as 1, and `streak`
+    how many in a row up to that one.
+
+    `line` is the order line that each row begins with, `moment` its moment. `only`: of these lines alone.
     """
     rows = np.flatnonzero(lines.bought) if only is None else only
     rows = rows[thing[rows] >= 0]
@@ -28,10 +30,8 @@ def bought_of(lines: Lines, thing: Ints, name: str, *, only: Ints | None = None)
     bought, rows = grain.lengths, rows[grain.starts]
     customer, what, time, nth = lines.customer[rows], thing[rows], lines.time[rows], lines.nth_order[rows]
     runs = Runs(customer, what)
-    step = nth - runs.before(nth, -1)  # 0 within an order, 1 from an order to the customer's next
-    first = runs.places == 0
-    broken = runs.latest_true(first | (step < 0) | (step > 1))
     so_far = runs.so_far(bought)
+    orders, last, streak = _orders_of(runs, nth)
     return {
         C.CUSTOMER_ID: customer,
         name: what,
@@ -42,12 +42,33 @@ def bought_of(lines: Lines, thing: Ints, name: str, *, only: Ints | None = None)
         "bought": bought,
         "lines": so_far,
         "lines_90d": _lately(runs, time, so_far, bought),
-        "orders": runs.so_far(first | (step != 0)),
-        "last_order": nth,
-        "streak": nth - nth[broken] + 1,
+        "orders": orders,
+        "last_order": last,
+        "streak": streak,
         "line": rows,
         "moment": lines.moment[rows],
     }
+
+
+def _orders_of(runs: Runs, nth: Ints) -> tuple[Ints, Ints, Ints]:
+    """Per row of `nth` orders: how many different ones so far, the latest, and how many in a row up to that one."""
+    step = nth - runs.before(nth, -1)  # 0 within an order, 1 from an order to the customer's next
+    first = runs.places == 0
+    broken = runs.latest_true(first | (step > 1))
+    orders, last, streak = runs.so_far(first | (step != 0)), nth.copy(), nth - nth[broken] + 1
+    # Few orders go on after the customer's next one, so these are walked through.
+    for run in np.unique(runs.ids[step < 0]):
+        seen: set[int] = set()
+        latest = in_a_row = 0
+        for row in range(runs.starts[run], runs.starts[run] + runs.lengths[run]):
+            order = int(nth[row])
+            seen.add(order)
+            if order > latest:
+                latest, in_a_row = order, in_a_row + 1 if order == latest + 1 else 1
+            while latest - in_a_row in seen:
+                in_a_row += 1
+            orders[row], last[row], streak[row] = len(seen), latest, in_a_row
+    return orders, last, streak
 
 
 def _lately(runs: Runs, time: Ints, so_far: Ints, bought: Ints) -> Ints:

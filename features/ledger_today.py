@@ -28,13 +28,15 @@ def sold_since(sold: Any, lines: Any, pairs: Any) -> Any:
         paid=_whole(ibis.cases((bought, lines[C.AMOUNT] * MONEY), else_=0)),
         discounted=(bought & (lines[C.DISCOUNT] > 0)).fill_null(False).cast("int64"),
     )
+    # What only came back until now has a time of never, which would be the least.
+    sold = sold.mutate(first_at=sold.first_at.nullif(ibis.literal(_NEVER)))
     first = pairs[BEFORE] == ibis.literal(_NEVER)
     passed = pairs[SINCE].epoch_seconds() - pairs[BEFORE].epoch_seconds()
     by_pair = pairs.select(
         C.PRODUCT_ID,
         buyers=first.cast("int64"),
         repeat_buyers=((pairs.lines > 1) & (pairs.lines - pairs.bought <= 1)).cast("int64"),
-        gap_time=ibis.cases((first, 0), else_=passed.cast("int64") * 1_000_000),
+        gap_seconds=ibis.cases((first, 0), else_=passed.cast("int64")),
         first_at=pairs[SINCE],
         last_at=pairs[SINCE],
     )

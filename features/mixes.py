@@ -41,7 +41,8 @@ def mix_values(tables: Mapping[str, Any], mix: Mix) -> dict[str, str]:
 
 def known_column(mix: Mix) -> str:
     """The total of order lines of products whose value of the mix is known."""
-    return f"{mix.column}_known"
+    # Two underscores, as no value's name has: a department may be called Known.
+    return f"{mix.column}__known"
 
 
 def slugs(names: Sequence[str]) -> dict[str, str]:

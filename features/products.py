@@ -8,7 +8,7 @@ from typing import Any
 import ibis
 
 from features.definitions import CUSTOMER_CATEGORY, CUSTOMER_PRODUCT, PRODUCT, Entity, Feature
-from features.ledger import DAY, UNITS
+from features.ledger import UNITS
 from features.measures import AMOUNT, CATEGORY, DISCOUNT, in_gaps, money, per, share_since, since
 from features.snapshot import SALES_WINDOWS, Relation, Snapshot
 
@@ -85,7 +85,7 @@ PRODUCT_FEATURES: tuple[Feature, ...] = (
     _product(
         "reorder_gap_days",
         SALES,
-        lambda sales, _: per(sales.gap_time / float(DAY), sales.lines - sales.buyers),
+        lambda sales, _: per(sales.gap_seconds / 86_400.0, sales.lines - sales.buyers),
         "Time between a buyer's purchases of it, mean.",
         "days",
     ),

@@ -118,6 +118,73 @@ def test_totals_are_what_python_counts_in_the_rows_before(lines: list[dict[str, 
         assert found["customer_orders"] == sum(who == customer for who, _ in began)
 
 
+def test_an_order_that_goes_on_after_the_next_one_is_counted_once_in_its_own_place() -> None:
+    """First order with bread on day 1 and again on day 5; the second, in between, with bread and milk."""
+    lines = [
+        line("ann", "1", "2024-01-01"),
+        line("ann", "2", "2024-01-03"),
+        line("ann", "2", "2024-01-03", "milk"),
+        line("ann", "1", "2024-01-05"),
+        line("ann", "1", "2024-01-05", "milk"),
+        line("ann", "1", "2024-01-07", "tea"),
+        line("ann", "3", "2024-01-09", "tea"),
+    ]
+    taken = snapshot_of({"order_lines": arrow("order_lines", lines)}, "2024-01-08")
+    found = features_at(taken, CUSTOMER_PRODUCT)[["lines_life", "orders_life", "orders_since_last", "streak"]]
+    assert found.loc["ann"].to_dict("index") == {
+        "bread": {"lines_life": 3, "orders_life": 2, "orders_since_last": 0, "streak": 2},
+        "milk": {"lines_life": 2, "orders_life": 2, "orders_since_last": 0, "streak": 2},
+        "tea": {"lines_life": 1, "orders_life": 1, "orders_since_last": 1, "streak": 0},
+    }
+
+
+def test_a_product_that_came_back_before_it_was_first_sold_is_as_old_as_that_sale() -> None:
+    lines = [line("ann", "0", "2024-01-01", quantity=-1), line("bob", "1", "2024-01-10T09:00")]
+    taken = snapshot_of({"order_lines": arrow("order_lines", lines)}, "2024-01-10T12:00")
+    assert features_at(taken, PRODUCT).loc["bread", "days_since_first_sold"] == 3 / 24
+
+
+def test_a_store_counts_though_the_first_line_of_its_order_does_not_name_it() -> None:
+    lines = [
+        line("ann", "1", "2024-01-01", "bread"),
+        line("ann", "1", "2024-01-01", "milk", store_id="north", channel="web"),
+        line("ann", "1", "2024-01-01", "pin", store_id="back", quantity=-1),
+        line("ann", "2", "2024-01-02", "bread", store_id="south"),
+        line("ann", "2", "2024-01-02", "milk", store_id="north"),
+    ]
+    found = features_at(snapshot_of({"order_lines": arrow("order_lines", lines)}, "2024-02-01"), CUSTOMER).loc["ann"]
+    assert (found["stores_180d"], found["channels_180d"]) == (2, 1)
+
+
+def test_a_department_called_known_is_one_like_any_other() -> None:
+    products = [{"product_id": "bread", "department": "Known"}, {"product_id": "milk", "department": "Food"}]
+    lines = [line("ann", "1", "2024-01-01", "bread"), line("ann", "1", "2024-01-01", "milk")]
+    shop = {"order_lines": arrow("order_lines", lines), "products": arrow("products", products)}
+    found = features_at(snapshot_of(shop, "2024-02-01"), CUSTOMER).loc["ann"]
+    assert (found["department_share_known"], found["department_share_food"]) == (0.5, 0.5)
+
+
+def test_gaps_of_very_many_buyers_add_up() -> None:
+    """Fifty years of each of 10,000 buyers are more microseconds than 64 bits hold."""
+    orders = [(f"c{number}", at) for number in range(10_000) for at in ("1974-01-01", "2023-12-20")]
+    lines = [line(customer, at, at) for customer, at in orders]
+    found = features_at(snapshot_of({"order_lines": arrow("order_lines", lines)}, "2024-01-01"), PRODUCT)
+    assert found.loc["bread", "reorder_gap_days"] == (datetime(2023, 12, 20) - datetime(1974, 1, 1)).days
+
+
+def test_the_usual_price_is_that_of_the_180_days_before_of_the_category_alone() -> None:
+    products = [{"product_id": name, "category": kind} for name, kind in [("bread", "a"), ("milk", "b"), ("tea", "b")]]
+    lines = [
+        line("bob", "0", "1970-01-01", "bread", amount=50),
+        line("bob", "1", "2024-01-01", "milk", quantity=2, amount=6),  # 180 days before ann's: 3 each
+        line("bob", "2", "2023-12-31", "milk", amount=90),  # too long ago
+        line("ann", "3", "2024-06-29", "tea", quantity=2, amount=9),
+        line("ann", "4", "2024-06-29T12:00", "bread", amount=1),  # nobody bought its category of late
+    ]
+    shop = {"order_lines": arrow("order_lines", lines), "products": arrow("products", products)}
+    assert features_at(snapshot_of(shop, "2024-06-30"), CUSTOMER).loc["ann", "price_level_180d"] == 1.5
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Settings:
     mapping = write_random_shop(tmp_path, seed=5, customers=40, most_orders=12)
@@ -146,6 +213,13 @@ def test_parts_and_epochs_on_disk_hold_what_one_table_in_memory_does(
                 pd.testing.assert_frame_equal(
                     features_at(taken, entity), features_at(in_memory, entity), check_exact=True
                 )
+
+
+def test_a_ledger_of_which_a_part_was_removed_is_made_anew(shop: Settings) -> None:
+    lake, backend = read_lake(Home(shop.home)), connect(shop)
+    ledger = lake_ledger(lake, backend)
+    (ledger.path / ledger_files.MANIFEST).unlink()
+    assert lake_ledger(lake, backend).rows("totals", datetime(2024, 8, 1)).count().to_pyarrow().as_py() >= 40
 
 
 def test_a_ledger_killed_while_it_is_written_is_made_anew_and_leaves_nothing_behind(shop: Settings) -> None:

@@ -31,7 +31,8 @@ def sold_since(sold: Any, lines: Any, pairs: Any) -> Any:
     # What only came back until now has a time of never, which would be the least.
     sold = sold.mutate(first_at=sold.first_at.nullif(ibis.literal(_NEVER)))
     first = pairs[BEFORE] == ibis.literal(_NEVER)
-    passed = pairs[SINCE].epoch_seconds() - pairs[BEFORE].epoch_seconds()
+    # By whole seconds, as the ledger has them.
+    passed = pairs[SINCE].truncate("s").epoch_seconds() - pairs[BEFORE].truncate("s").epoch_seconds()
     by_pair = pairs.select(
         C.PRODUCT_ID,
         buyers=first.cast("int64"),

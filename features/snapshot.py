@@ -6,6 +6,7 @@ UTC; a row at exactly `as_of` is out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -94,8 +95,8 @@ class Snapshot:
         return (self._seconds - time.epoch_seconds()) / float(DAY_SECONDS)
 
     @property
-    def _seconds(self) -> int:
-        return int(self.as_of.replace(tzinfo=UTC).timestamp())
+    def _seconds(self) -> float:
+        return self.as_of.replace(tzinfo=UTC).timestamp()
 
     def table(self, name: str) -> Any:
         """A contract table's rows of before `as_of`."""
@@ -143,7 +144,9 @@ class Snapshot:
         orders = self.orders.filter(self.orders.bought)
         by_day = orders.mutate(day=orders[C.ORDERED_AT].truncate("D"))
         visits = by_day.group_by([C.CUSTOMER_ID, "day"]).aggregate(orders=by_day.count())
-        return visits.mutate(days_ago=((self._seconds - 1 - visits.day.epoch_seconds()) // DAY_SECONDS).cast("int64"))
+        return visits.mutate(
+            days_ago=((math.ceil(self._seconds) - 1 - visits.day.epoch_seconds()) // DAY_SECONDS).cast("int64")
+        )
 
     @cached_property
     def _ledger(self) -> Ledger:

@@ -6,7 +6,6 @@ UTC; a row at exactly `as_of` is out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,6 +67,10 @@ def naive_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment
 
 
+def _epoch_second(moment: datetime) -> int:
+    return int(moment.replace(tzinfo=UTC).timestamp())
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The contract tables (Ibis, by name) cut at `as_of`, and the relations made of them.
@@ -91,12 +94,12 @@ class Snapshot:
         return ibis.literal(self.as_of - timedelta(days=days))
 
     def days_since(self, time: Any) -> Any:
-        """Days, with fractions, from a time to `as_of`."""
-        return (self._seconds - time.epoch_seconds()) / float(DAY_SECONDS)
+        """Days, with fractions, from a time to `as_of`; both by their whole seconds, so never below 0."""
+        return (self._seconds - time.truncate("s").epoch_seconds()) / float(DAY_SECONDS)
 
     @property
-    def _seconds(self) -> float:
-        return self.as_of.replace(tzinfo=UTC).timestamp()
+    def _seconds(self) -> int:
+        return _epoch_second(self.as_of)
 
     def table(self, name: str) -> Any:
         """A contract table's rows of before `as_of`."""
@@ -144,9 +147,8 @@ class Snapshot:
         orders = self.orders.filter(self.orders.bought)
         by_day = orders.mutate(day=orders[C.ORDERED_AT].truncate("D"))
         visits = by_day.group_by([C.CUSTOMER_ID, "day"]).aggregate(orders=by_day.count())
-        return visits.mutate(
-            days_ago=((math.ceil(self._seconds) - 1 - visits.day.epoch_seconds()) // DAY_SECONDS).cast("int64")
-        )
+        last = _epoch_second(self.as_of - timedelta(microseconds=1))
+        return visits.mutate(days_ago=((last - visits.day.epoch_seconds()) // DAY_SECONDS).cast("int64"))
 
     @cached_property
     def _ledger(self) -> Ledger:

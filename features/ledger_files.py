@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from features.errors import RegularsError
 from features.home import new_directory
 from features.ledger import (
     CUSTOMER_TABLES,
@@ -79,7 +80,11 @@ class StoredLedger:
         folder = self.path / table
         if table in self.epochs:
             folder /= str(bisect_left(self.epochs[table], moment))
-        return self.backend.read_parquet(str(folder / "*.parquet"))
+        # By name: as a pattern, a home called shop[1] would not match itself.
+        files = sorted(map(str, folder.glob("*.parquet")))
+        if not files:
+            raise RegularsError(f"{folder} was removed while it was read. Ask again: it is made anew.")
+        return self.backend.read_parquet(files)
 
 
 @dataclass(frozen=True)

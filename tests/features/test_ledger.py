@@ -17,7 +17,8 @@ from features import ledger_files, ledger_input
 from features.build import entity_features, features_of
 from features.definitions import CUSTOMER, CUSTOMER_PRODUCT, ENTITIES, PRODUCT, Entity
 from features.engine import connect
-from features.home import Home
+from features.errors import RegularsError
+from features.home import Home, remove_directory
 from features.ingest import ingest
 from features.lake import read_lake
 from features.ledger_store import lake_ledger
@@ -226,6 +227,17 @@ def test_a_ledger_of_which_a_part_was_removed_is_made_anew(shop: Settings) -> No
     ledger = lake_ledger(lake, backend)
     (ledger.path / ledger_files.MANIFEST).unlink()
     assert lake_ledger(lake, backend).rows("totals", datetime(2024, 8, 1)).count().to_pyarrow().as_py() >= 40
+
+
+def test_a_home_named_like_a_pattern_has_a_ledger_and_one_removed_while_read_is_told_of(tmp_path: Path) -> None:
+    mapping = write_random_shop(tmp_path, seed=5, customers=3, most_orders=3)
+    chosen = Settings(home=tmp_path / "shop[1]", threads=1)
+    ingest("files", chosen, mapping=mapping, now=naive_utc(datetime(2024, 6, 1)))
+    ledger = lake_ledger(read_lake(Home(chosen.home)), connect(chosen))
+    assert ledger.rows("totals", datetime(2024, 8, 1)).count().to_pyarrow().as_py() >= 3
+    remove_directory(ledger.path)
+    with pytest.raises(RegularsError, match=r"was removed while it was read. Ask again"):
+        ledger.rows("totals", datetime(2024, 8, 1))
 
 
 def test_a_ledger_killed_while_it_is_written_is_made_anew_and_leaves_nothing_behind(shop: Settings) -> None:

@@ -46,7 +46,7 @@ from features.schema import ORDER_LINES, C
 MANIFEST = "ledger.json"
 #: New rows of an epoch for each that it repeats, and the fewest worth an epoch.
 NEW_PER_REPEATED, FEWEST = 2, 8_000
-MOST_EPOCHS = 100
+MOST_EPOCHS = 30
 #: Days of products added up at a time.
 SALES_ROWS = 2_000_000
 _DAYS = "days"  # single days of products, part by part, until all are added up

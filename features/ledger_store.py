@@ -21,6 +21,8 @@ LOCK = "ledger"
 WAIT_SECONDS = 3600
 #: Ledgers kept, the newest first: a lake version before may still be read.
 KEPT = 2
+#: Each thread holds a part of the customers, of some hundred megabytes.
+MOST_THREADS = 4
 _CODE = ("ledger*", "mixes", "runs", "schema")
 _LIBRARIES = ("duckdb", "ibis-framework", "numpy", "pyarrow")
 
@@ -49,7 +51,7 @@ def lake_ledger(lake: Lake, backend: Any, say: Callable[[str], None] = lambda _:
             sweep(ledgers)
             if path.exists():  # without its manifest: somebody removed a part of it
                 remove_directory(path)
-            threads = int(backend.raw_sql("SELECT current_setting('threads')").fetchone()[0])
+            threads = min(int(backend.raw_sql("SELECT current_setting('threads')").fetchone()[0]), MOST_THREADS)
             lines = lake_batches(lake.file(ORDER_LINES.name))
             write_ledger(lake.tables(backend), lines, path, say, threads=threads)
             forget_old(ledgers, current=path.name, keep=KEPT)

@@ -18,6 +18,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from features.definitions import CUSTOMER
 from features.errors import NotReadyError
 from features.home import Home, write_text
+from features.lake import read_lake
 from features.schema import C
 from features.store.away import answering
 from features.store.feast_store import writer
@@ -41,6 +42,7 @@ def materialize(home: Home, store: FeatureStore, snapshots: Snapshots, *, again:
     """Write the newest customer snapshot's online features, unless the online store has them or `again` is said.
 
     Call it holding the lock "features". A write cut short is done again by the next call: rows replace older ones only.
+    Where the lake was begun anew since, all that the view holds is removed first: it is of other orders.
     """
     file = snapshots.newest(CUSTOMER)
     if file is None:
@@ -51,19 +53,28 @@ def materialize(home: Home, store: FeatureStore, snapshots: Snapshots, *, again:
     if not times.num_rows:
         raise NotReadyError("The newest snapshot has no customers. Load orders:  regulars ingest")
     as_of, created = (times[name][0].as_py() for name in (C.AS_OF, CREATED_AT))
-    mark = f"{snapshots.path.name} {as_of.isoformat()} {created.isoformat()} {' '.join(names)}"
+    begun = str(read_lake(home).manifest["loads"][0])
+    mark = f"{begun} {snapshots.path.name} {as_of.isoformat()} {created.isoformat()} {' '.join(names)}"
     marks = _marks(home)
     target = hashlib.sha256(json.dumps(store.config.online_store.model_dump(mode="json")).encode()).hexdigest()[:16]
     if marks.get(target) == mark and not again:
         return Materialized(as_of, 0)
     table = pq.read_table(file, columns=[C.CUSTOMER_ID, *names])
     with answering():
+        if target in marks and marks[target].split(" ", 1)[0] != begun:
+            _clear(store, view)
         _write(store, view, table, as_of.replace(tzinfo=UTC))
     writer(store).registry.apply_materialization(
         view, store.project, as_of.replace(tzinfo=UTC), max(as_of, created).replace(tzinfo=UTC)
     )
     write_text(home.feast / _STATE, json.dumps(marks | {target: mark}))
     return Materialized(as_of, table.num_rows)
+
+
+def _clear(store: FeatureStore, view: FeatureView) -> None:
+    online = store._get_provider().online_store  # Feast has no public name for it
+    online.update(store.config, [view], [], [], [], True)
+    online.update(store.config, [], [view], [], [], True)
 
 
 def _write(store: FeatureStore, view: FeatureView, table: pa.Table, at: datetime) -> None:

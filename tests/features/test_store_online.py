@@ -102,6 +102,22 @@ def test_the_newest_is_written_once_and_over_what_is_older(online: Online) -> No
     assert found.ages[ONLINE_VIEW] == timedelta(0)  # what is older was not written over what is newer
 
 
+def test_a_lake_begun_anew_leaves_nothing_of_the_one_before_online(online: Online, tmp_path: Path) -> None:
+    online.materialize()
+    [before] = online.read("c03", now=MOMENTS[1])
+    assert before.values["orders_90d"] is not None
+    (online.home.root / "lake").unlink()
+    (tmp_path / "other").mkdir()
+    mapping = write_random_shop(tmp_path / "other", seed=12, customers=2, most_orders=4)
+    ingest("files", online.settings, mapping=mapping, now=datetime(2024, 5, 1))
+    snapshots, _ = build_snapshots(online.settings, read_lake(online.home), MOMENTS[:1])
+    register(online.store, snapshots)
+    materialize(online.home, online.store, snapshots)
+    gone, there = online.read("c03", "c01", now=MOMENTS[0])
+    assert gone.values["orders_90d"] is None
+    assert there.ages[ONLINE_VIEW] == timedelta(0)
+
+
 def _customer():
     from features.definitions import CUSTOMER
 

@@ -95,7 +95,7 @@ class Snapshot:
 
     def days_since(self, time: Any) -> Any:
         """Days, with fractions, from a time to `as_of`; both by their whole seconds, so never below 0."""
-        return (self._seconds - time.truncate("s").epoch_seconds()) / float(DAY_SECONDS)
+        return (self._seconds - time.epoch_seconds().floor()) / float(DAY_SECONDS)
 
     @property
     def _seconds(self) -> int:

@@ -18,11 +18,13 @@ from features.settings import load_settings
 from serving.cli import app
 from serving.openapi import openapi
 from serving.schemas import RecommendationRequest
+from serving.schemas_customers import AudienceRequest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "mlflow" / "README.md"])
 BLOCK = re.compile(r"^```(?:console|sh|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+REQUESTS = {"/v1/recommendations": RecommendationRequest, "/v1/audiences": AudienceRequest}
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -74,7 +76,7 @@ def test_every_request_is_one_the_server_knows(words: list[str]) -> None:
     route = path if path in matching else matching[0]
     if "-d" in words:
         body = words[words.index("-d") + 1]
-        msgspec.convert(json.loads(body), RecommendationRequest)
+        msgspec.convert(json.loads(body), REQUESTS[route])
         assert "post" in described[route]
     elif query:
         method = "post" if "--json" in words else "get"

@@ -34,7 +34,7 @@ def totals_of(lines: Lines, catalogue: Catalogue) -> dict[str, NDArray[Any]]:
     }
     sums = {name: moments.sum(values.astype(np.int64)) for name, values in by_line.items()}
     begun, _ = lines.orders
-    where = np.searchsorted(moments.starts, lines.pieces.starts[begun], side="right") - 1
+    where = lines.moment[lines.pieces.starts[begun]]
     orders = np.bincount(where, minlength=len(time))
     coupons = lines.pieces.sum(np.where(bought, lines.coupon, 0))[begun] > 0
     day, hour = time // DAY, time % DAY // _HOUR

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import features
+from features.code_hash import code_hash
 from features.home import forget_old, remove_directory, sweep
 from features.lake import Lake
 from features.ledger_files import StoredLedger, open_ledger, write_ledger
@@ -27,22 +24,10 @@ _CODE = ("ledger*", "mixes", "runs", "schema")
 _LIBRARIES = ("duckdb", "ibis-framework", "numpy", "pyarrow")
 
 
-@lru_cache(maxsize=1)
-def code_hash() -> str:
-    """Changes with whatever fixes what a ledger holds."""
-    digest = hashlib.sha256()
-    package = Path(str(features.__file__)).parent
-    for path in sorted(path for pattern in _CODE for path in package.glob(f"{pattern}.py")):
-        digest.update(path.read_bytes())
-    for name in _LIBRARIES:
-        digest.update(f"{name} {version(name)}\0".encode())
-    return digest.hexdigest()
-
-
 def lake_ledger(lake: Lake, backend: Any, say: Callable[[str], None] = lambda _: None) -> StoredLedger:
     """The ledger of this version of the lake, read on `backend`; made now where there is none. `say` hears how far."""
     ledgers = lake.home.ledgers
-    path = ledgers / hashlib.sha256(f"{lake.version} {code_hash()}".encode()).hexdigest()[:16]
+    path = ledgers / hashlib.sha256(f"{lake.version} {code_hash(_CODE, _LIBRARIES)}".encode()).hexdigest()[:16]
     found = open_ledger(path, backend)
     if found is not None:
         return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.ledger import BEFORE, DAY, FOREVER, LOGS, NEVER, PAIR_DAYS, SINCE, THINGS, UNTIL, Lines
+from features.ledger import BEFORE, DAY, FOREVER, LOGS, NEVER, PAIR_DAYS, SECOND, SINCE, THINGS, UNTIL, Lines
 from features.runs import Ints, Runs
 from features.schema import C
 
@@ -73,9 +73,9 @@ def _orders_of(runs: Runs, nth: Ints) -> tuple[Ints, Ints, Ints]:
 
 def _lately(runs: Runs, time: Ints, so_far: Ints, bought: Ints) -> Ints:
     """The lines of the PAIR_DAYS up to each row, by whole seconds."""
-    second = time // 1_000_000
+    second = time // SECOND
     second -= second.min(initial=0)
-    window = PAIR_DAYS * DAY // 1_000_000
+    window = PAIR_DAYS * DAY // SECOND
     run = runs.ids * (int(second.max(initial=0)) + window + 1) + window
     start = np.searchsorted(run + second, run + second - window, side="left")
     return so_far - so_far[start] + bought[start]
@@ -104,7 +104,7 @@ def different_things(
     time = np.concatenate([when[some] for when, some in zip(times, kept, strict=True)])
     order = np.lexsort((time, customer))
     customer, time = customer[order], time[order]
-    events, runs = Runs(customer, time), None
+    events = Runs(customer, time)
     customer, time = customer[events.starts], time[events.starts]
     runs = Runs(customer)
     totals = {}

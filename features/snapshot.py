@@ -26,8 +26,6 @@ from features.schema import CONTACTS, CUSTOMERS, FACT_TIMES, INTERACTIONS, ORDER
 DAY_SECONDS = 86_400
 #: The column by which a table's rows are before a moment or not. Products and customers describe, without a time.
 TIMES = {**FACT_TIMES, INTERACTIONS.name: C.OCCURRED_AT}
-
-
 _IDS = (C.CUSTOMER_ID, CUSTOMER)
 
 
@@ -156,7 +154,9 @@ class Snapshot:
 
     def _standing(self, table: str, *, days: int = 0) -> Any:
         """The rows of a table of the ledger that hold so many days before `as_of`."""
-        moment = self.as_of - timedelta(days=days)
+        return self._holding(table, self.as_of - timedelta(days=days))
+
+    def _holding(self, table: str, moment: datetime) -> Any:
         rows = self._ledger.rows(table, moment)
         return rows.filter((rows[SINCE] < ibis.literal(moment)) & (rows[UNTIL] >= ibis.literal(moment)))
 
@@ -220,7 +220,7 @@ class Snapshot:
         """Totals of products so many days before: up to the last midnight, and what was sold since."""
         moment = self.as_of - timedelta(days=days)
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        sold = self._sold_until(SOLD, midnight)
+        sold = self._holding(SOLD, midnight).drop(SINCE, UNTIL)
         if moment == midnight:
             return sold
         return sold_since(
@@ -231,7 +231,7 @@ class Snapshot:
 
     def _buyers(self) -> Any:
         midnight = self.as_of.replace(hour=0, minute=0, second=0, microsecond=0)
-        buyers = self._sold_until(BUYERS, midnight)
+        buyers = self._holding(BUYERS, midnight).drop(SINCE, UNTIL)
         if self.as_of == midnight:
             return buyers
         pairs = self._ledger.rows(PAIRS, self.as_of)
@@ -241,11 +241,6 @@ class Snapshot:
             _between(pairs, SINCE, midnight, self.as_of),
             _between(pairs, SINCE, midnight - window, self.as_of - window),
         )
-
-    def _sold_until(self, table: str, midnight: datetime) -> Any:
-        rows = self._ledger.rows(table, midnight)
-        at = ibis.literal(midnight)
-        return rows.filter((rows[SINCE] < at) & (rows[UNTIL] >= at)).drop(SINCE, UNTIL)
 
     @cached_property
     def contacts(self) -> Any:

@@ -9,17 +9,15 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ibis
 import pyarrow.parquet as pq
 
-import features
 from features import build
 from features.build import entity_features, features_of, row_of
+from features.code_hash import code_hash
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
 from features.engine import connect
 from features.growth import unchanged_until
@@ -81,24 +79,13 @@ def _stem(as_of: datetime) -> str:
     return f"{naive_utc(as_of):%Y%m%dT%H%M%S%f}"
 
 
-@lru_cache(maxsize=1)
-def _code_hash() -> str:
-    digest = hashlib.sha256()
-    package = Path(str(features.__file__)).parent
-    for path in sorted(path for pattern in _CODE for path in package.glob(f"{pattern}.py")):
-        digest.update(path.read_bytes())
-    for name in _LIBRARIES:
-        digest.update(f"{name} {version(name)}\0".encode())
-    return digest.hexdigest()
-
-
 def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
     """Where the snapshots of this lake version lie, made or not."""
     return _folder(settings, lake.version)
 
 
 def _folder(settings: Settings, lake_version: str) -> Snapshots:
-    origin = f"{lake_version} {_code_hash()} {_FORMAT} ".encode() + own_code(settings)
+    origin = f"{lake_version} {code_hash(_CODE, _LIBRARIES)} {_FORMAT} ".encode() + own_code(settings)
     return Snapshots(Home(settings.home).features / hashlib.sha256(origin).hexdigest()[:16])
 
 

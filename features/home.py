@@ -56,6 +56,11 @@ class Home:
         return self.root / "feast"
 
     @property
+    def materialized(self) -> Path:
+        """What was written to online stores last, as JSON; there once anything was."""
+        return self.feast / "materialized.json"
+
+    @property
     def mlflow(self) -> Path:
         """The embedded MLflow: database and artifacts."""
         return self.root / "mlflow"

@@ -17,7 +17,7 @@ from serving.csv_text import cells, csv_bytes
 from serving.outcomes import Contacts
 from serving.recommend import recommend
 from serving.schemas import RecommendationRequest
-from serving.schemas_customers import AtRiskPage, AtRiskQuery, CustomerPage, ScoredCustomer
+from serving.schemas_customers import AtRiskPage, AtRiskQuery, CustomerPage, OnlineFeatures, ScoredCustomer
 from serving.state import State
 
 MODEL = "churn"
@@ -116,7 +116,12 @@ def csv_parts(
 
 
 def customer_page(
-    state: State, customer_id: str, circumstances: Circumstances, contacts: Contacts = NO_CONTACTS
+    state: State,
+    customer_id: str,
+    circumstances: Circumstances,
+    contacts: Contacts = NO_CONTACTS,
+    *,
+    online: OnlineFeatures | None = None,
 ) -> CustomerPage:
     """One customer: scores, reasons, next purchases. Of an unknown one: `known` is false, and what is popular."""
     row = state.customer(customer_id)
@@ -131,6 +136,7 @@ def customer_page(
         as_of=state.as_of,
         horizon_days=state.about.get("horizon_days"),
         currency=state.about.get("currency", ""),
+        online=online,
     )
 
 

@@ -112,8 +112,9 @@ async def one_customer(request: Request) -> Response:
     runtime = runtime_of(request)
     await catch_up(runtime)
     customer = path_id(request, "customer_id")
+    online = await runtime.online.read(customer, now=now_utc(), seconds=runtime.settings.answer_ms / 1000)
     state, circumstances = runtime.answer_from(customer_id=customer)
-    page = customer_page(state, customer, circumstances, runtime.contacts)
+    page = customer_page(state, customer, circumstances, runtime.contacts, online=online)
     count(request, [page.next_purchases])
     return as_json(page)
 

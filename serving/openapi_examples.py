@@ -155,6 +155,11 @@ OF: dict[str, Any] = {
         "as_of": "2024-06-01T00:00:00+00:00",
         "horizon_days": 28,
         "currency": "USD",
+        "online": {
+            "features": {"days_since_last_order": 9.0, "orders_90d": 11.0, "views_1h": 3.0, "carts_1h": None},
+            "age_hours": {"customer_online": 7.5, "customer_live": 0.1},
+            "problem": None,
+        },
     },
     "ModelsPage": {
         "models": {"recommender": 3, "churn": 2, "propensity": 1, "value": 1},

@@ -21,6 +21,7 @@ from serving.keys import KeyRing, Keys, now_utc, read_copy
 from serving.live import NO_INTEREST, Live
 from serving.live_feed import LiveFeed
 from serving.metrics import Metrics
+from serving.online import OnlineReader
 from serving.outcomes import Contacts, OutcomeLog
 from serving.questions import STRATEGIES
 from serving.rate_limit import RateLimit
@@ -30,7 +31,7 @@ from serving.rule_book import RulesFile
 from serving.state import State
 
 log = logging.getLogger("regulars.serving")
-PARTS = ("scores", "events", "keys", "registry", "rules")
+PARTS = ("scores", "events", "keys", "registry", "rules", "online")
 #: How far back live events are taken in at a start, where the scores do not say.
 _REPLAYED = timedelta(days=7)
 _KEYS_EVERY_SECONDS = 30.0
@@ -52,6 +53,7 @@ class Runtime:
     rules: RulesFile
     metrics: Metrics
     limits: RateLimit
+    online: OnlineReader
     contacts: Contacts = field(default_factory=Contacts)
     ring: KeyRing = field(default_factory=lambda: KeyRing([]))
     problems: dict[str, str] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Runtime:
         as_of = self.holder.state.scored_at
         recent = now_utc() - _REPLAYED
         self.feed.start(occurred_from=recent if as_of is None else min(as_of, recent))
+        self.online.start()
         self._look_around()
 
     def refresh(self) -> None:
@@ -114,6 +117,7 @@ class Runtime:
             "keys": self.problems.get("keys"),
             "registry": registry_problem(self.holder.home),
             "rules": self.rules.problem,
+            "online": self.online.problem,
         }
         self.problems = {part: what for part, what in found.items() if what is not None}
         for part in PARTS:
@@ -189,6 +193,7 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None) -> Runti
         rules=RulesFile(settings.rules_file),
         metrics=counted,
         limits=RateLimit(workers=settings.workers),
+        online=OnlineReader(settings),
     )
 
 

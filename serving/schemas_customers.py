@@ -75,6 +75,16 @@ class AtRiskPage(Struct, frozen=True):
     horizon_days: int | None
 
 
+class OnlineFeatures(Struct, frozen=True):
+    """Features as of now from the online store: those unknown, or older than the shop allows, are null."""
+
+    features: dict[str, float | str | None] = {}
+    age_hours: Annotated[
+        dict[str, float | None], Meta(description="How old each part is, by the store's view; null: not known there.")
+    ] = {}
+    problem: Annotated[str | None, Meta(description="Why there are none: the store is away, or slow.")] = None
+
+
 class CustomerPage(Struct, frozen=True):
     """One customer: scores, reasons and next purchases."""
 
@@ -87,6 +97,7 @@ class CustomerPage(Struct, frozen=True):
     as_of: str | None
     horizon_days: int | None
     currency: str
+    online: Annotated[OnlineFeatures | None, Meta(description="Null where the shop keeps no features online.")] = None
 
 
 class AudienceRequest(Struct, forbid_unknown_fields=True, frozen=True):

@@ -74,6 +74,7 @@ class Regulars:
     def stop_watching(self) -> None:
         """Let the watching thread end."""
         self.stop.set()
+        runtime.online.close()
         runtime.database.close()
 
 

@@ -26,7 +26,6 @@ from features.store.online_views import ONLINE_VIEW
 from features.store.snapshots import CREATED_AT, Snapshots
 from features.store.sqlite_online import SnapshotSqliteOnlineStore, serialised_keys
 
-_STATE = "materialized.json"
 _BATCH = 20_000
 
 
@@ -67,7 +66,7 @@ def materialize(home: Home, store: FeatureStore, snapshots: Snapshots, *, again:
     writer(store).registry.apply_materialization(
         view, store.project, as_of.replace(tzinfo=UTC), max(as_of, created).replace(tzinfo=UTC)
     )
-    write_text(home.feast / _STATE, json.dumps(marks | {target: mark}))
+    write_text(home.materialized, json.dumps(marks | {target: mark}))
     return Materialized(as_of, table.num_rows)
 
 
@@ -102,7 +101,7 @@ def _rows(batch: Any, view: FeatureView, at: datetime) -> Iterator[tuple[Any, di
 
 def _marks(home: Home) -> dict[str, str]:
     try:
-        found: dict[str, str] = json.loads((home.feast / _STATE).read_text(encoding="utf-8"))
+        found: dict[str, str] = json.loads(home.materialized.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
     return found

@@ -37,12 +37,18 @@ class Listing:
 
 
 def listing(
-    state: State, query: AtRiskQuery, contacts: Contacts = NO_CONTACTS, *, rested_since: datetime | None = None
+    state: State,
+    query: AtRiskQuery,
+    contacts: Contacts = NO_CONTACTS,
+    *,
+    now: datetime | None = None,
+    rest_days: float = 0,
 ) -> Listing:
     """The active customers that the query asks for, those most at risk first.
 
     Without a churn model, active customers by days since their last order; `why` says so. Whoever opted out is on no
-    list; whoever was contacted after `rested_since` (UTC) only when the query includes them.
+    list; whoever was contacted within `rest_days` of `now` (UTC), or a campaign holds out, only when the query includes
+    them. Without `now`, only those who opted out are left out.
     """
     columns = state.columns
     if columns is None:
@@ -66,12 +72,8 @@ def listing(
     if query.stage is not None:
         staged = columns.of_stage(query.stage)
         kept = staged if kept is None else kept & staged
-    resting = [
-        state.rows[customer]
-        for customer, contact in contacts.by_customer.items()
-        if customer in state.rows
-        and (contact.opted_out or not (query.include_contacted or rested_since is None or contact.at < rested_since))
-    ]
+    left_out = contacts.left_out(now=now, rest_days=rest_days, opted_out_only=query.include_contacted)
+    resting = [state.rows[customer] for customer, _ in left_out if customer in state.rows]
     if resting:
         kept = np.ones(len(columns.active), dtype=bool) if kept is None else kept.copy()
         kept[resting] = False
@@ -80,10 +82,15 @@ def listing(
 
 
 def at_risk(
-    state: State, query: AtRiskQuery, contacts: Contacts = NO_CONTACTS, *, rested_since: datetime | None = None
+    state: State,
+    query: AtRiskQuery,
+    contacts: Contacts = NO_CONTACTS,
+    *,
+    now: datetime | None = None,
+    rest_days: float = 0,
 ) -> AtRiskPage:
     """One page of the list; each customer stands on one page only."""
-    found = listing(state, query, contacts, rested_since=rested_since)
+    found = listing(state, query, contacts, now=now, rest_days=rest_days)
     return AtRiskPage(
         items=list(scored(state, found.rows[query.offset : query.offset + query.limit], contacts)),
         total=len(found.rows),

@@ -35,12 +35,12 @@ def audience(
     contacts: Contacts = NO_CONTACTS,
     *,
     now: datetime | None = None,
-    rested_since: datetime | None = None,
+    rest_days: float = 0,
 ) -> AudiencePage:
     """The likeliest customers first; ties stand by id. Whoever opted out is not among them.
 
-    Who was contacted after `rested_since` (UTC) is only when asked for; who bought it in the last
-    `exclude_bought_days` is not.
+    Who was contacted within `rest_days` of `now` (UTC), or is held out by a campaign, is only when asked for; who
+    bought it in the last `exclude_bought_days` is not.
     """
     days = asked.days or state.about.get("horizon_days") or 28
     if state.ranking is None or state.catalogue is None or state.ranking.evidence is None:
@@ -62,13 +62,8 @@ def audience(
     kept = probability >= asked.min_probability
     if asked.exclude_bought_days:
         kept &= last < moment - asked.exclude_bought_days
-    resting = [
-        state.ranked_rows[customer]
-        for customer, contact in contacts.by_customer.items()
-        if customer in state.ranked_rows
-        and (contact.opted_out or not (asked.include_contacted or rested_since is None or contact.at < rested_since))
-    ]
-    kept[resting] = False
+    left_out = contacts.left_out(now=now, rest_days=rest_days, opted_out_only=asked.include_contacted)
+    kept[[state.ranked_rows[customer] for customer, _ in left_out if customer in state.ranked_rows]] = False
     rows = np.flatnonzero(kept)
     best = rows[_likeliest(probability[rows], asked.offset + asked.limit)][asked.offset :]
     names = ids.take(best).to_pylist()

@@ -9,9 +9,9 @@ import typer
 import typer.core
 
 import features.cli
+import serving.cli_contacts
 import serving.cli_keys
 import training.cli
-from features.errors import NotReadyError
 from features.home import Home
 from features.settings import current_settings, load_settings
 from features.terminal import out, print_json, print_table, run
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: The commands in the order a shop meets them; help shows them so.
 ORDER = (
     *("ingest", "quarantine", "quality", "features", "train", "evaluate", "promote", "rollback", "models", "score"),
-    *("recommend", "at-risk", "serve", "push-live", "keys", "demo", "doctor"),
+    *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live", "keys", "demo", "doctor"),
 )
 
 
@@ -46,6 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(features.cli.app)
 app.add_typer(training.cli.app)
+app.add_typer(serving.cli_contacts.app)
 app.add_typer(serving.cli_keys.app, name="keys")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -136,6 +137,8 @@ def at_risk(
 
     from serving.at_risk import as_csv as csv_of
     from serving.at_risk import at_risk as answer
+    from serving.keys import now_utc
+    from serving.outcomes import known_contacts
     from serving.schemas_customers import AtRiskQuery
     from serving.tables import at_risk_rows
 
@@ -150,7 +153,8 @@ def at_risk(
         query = msgspec.convert(asked, AtRiskQuery)
     except msgspec.ValidationError as error:
         raise typer.BadParameter(str(error)) from None
-    page = answer(_state(), query)
+    settings = current_settings()
+    page = answer(_state(), query, known_contacts(settings), now=now_utc(), rest_days=settings.contact_rest_days)
     if as_json:
         print_json(msgspec.to_builtins(page))
     elif as_csv:
@@ -220,15 +224,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _state() -> State:
-    from serving.state import load_state
+    from serving.state import scored_state
 
-    settings = current_settings()
-    state = load_state(Home(settings.home))
-    if state.version is None:
-        raise NotReadyError(
-            f"Nothing is scored yet in {settings.home.resolve()}. Run:  regulars train && regulars score"
-        )
-    return state
+    return scored_state(Home(current_settings().home))
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from serving.schemas import (
     RecommendationRequest,
     Recommendations,
 )
+from serving.schemas_contact import CampaignPage, ContactPlanPage, ContactPlanRequest
 from serving.schemas_customers import AtRiskPage, AudiencePage, AudienceRequest, CustomerPage
 
 T = TypeVar("T")
@@ -73,6 +74,14 @@ class Client:
     def audience(self, request: AudienceRequest) -> AudiencePage:
         """POST /v1/audiences: the customers most likely to buy a product, or of a category."""
         return self._ask("POST", "/v1/audiences", AudiencePage, body=request)
+
+    def contact_plan(self, request: ContactPlanRequest) -> ContactPlanPage:
+        """POST /v1/contact-plans: whom to contact; recorded once this returns, unless it is a dry run."""
+        return self._ask("POST", "/v1/contact-plans", ContactPlanPage, body=request)
+
+    def campaign(self, campaign_id: str) -> CampaignPage:
+        """GET /v1/contact-plans/{campaign_id}: a recorded plan and what came of it."""
+        return self._ask("GET", f"/v1/contact-plans/{_quoted(campaign_id)}", CampaignPage)
 
     def outcomes(self, sent: Sequence[Outcome]) -> OutcomesAnswer:
         """POST /v1/outcomes: what came of contacts; up to 1,000."""

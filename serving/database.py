@@ -1,4 +1,4 @@
-"""The database of what happens while serving: live events, outcomes of contacts, API keys.
+"""The database of what happens while serving: live events, outcomes of contacts, contact plans, API keys.
 
 SQLite in WAL mode in the data home unless `database_url` names another, for instance PostgreSQL.
 """
@@ -58,6 +58,26 @@ outcomes = sa.Table(
     sa.Column("who", sa.String),
     sa.Column("note", sa.String),
     sa.Column("received_at", sa.DateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+contact_plans = sa.Table(
+    "contact_plans",
+    metadata,
+    sa.Column("campaign_id", sa.String, primary_key=True),
+    sa.Column("planned_at", sa.DateTime, nullable=False),  # UTC
+    sa.Column("asked", sa.LargeBinary, nullable=False),  # the request, as JSON
+    sa.Column("answer", sa.LargeBinary, nullable=False),  # the answer given, as JSON packed by zlib
+)
+contact_plan_members = sa.Table(
+    "contact_plan_members",
+    metadata,
+    sa.Column("seq", _COUNTER, primary_key=True, autoincrement=True),
+    sa.Column("campaign_id", sa.String, nullable=False, index=True),
+    sa.Column("customer_id", sa.String, nullable=False, index=True),
+    sa.Column("treated", sa.Boolean, nullable=False),  # false: held out
+    sa.Column("planned_at", sa.DateTime, nullable=False),  # UTC
+    sa.Column("until", sa.DateTime, nullable=False),  # UTC; when what the customer did is known
+    sa.UniqueConstraint("campaign_id", "customer_id"),
     sqlite_autoincrement=True,
 )
 keys = sa.Table(

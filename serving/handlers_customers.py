@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
 
 import msgspec
 from starlette.requests import Request
@@ -17,7 +16,6 @@ from serving.at_risk import as_csv, at_risk, csv_parts, customer_page, listing
 from serving.exchange import NoQuery, as_json, decode, path_id, query, read_body, reads_gzip, with_validator
 from serving.keys import now_utc
 from serving.problems import BadRequestError
-from serving.runtime import Runtime
 from serving.schemas_customers import AtRiskQuery, AudienceQuery, AudienceRequest, ExportQuery
 
 _audience = msgspec.json.Decoder(AudienceRequest)
@@ -34,10 +32,10 @@ async def audience(request: Request) -> Response:
     runtime = runtime_of(request)
     state, contacts, now = runtime.holder.state, runtime.contacts, now_utc()
     found = await asyncio.to_thread(
-        audiences.audience, state, asked, contacts, now=now, rested_since=_rested_since(runtime)
+        audiences.audience, state, asked, contacts, now=now, rest_days=runtime.settings.contact_rest_days
     )
     count_strategy(request, found.strategy)
-    if not _wants_csv(request, form):
+    if not wants_csv(request, form):
         return as_json(found)
     headers = {
         "Content-Disposition": 'attachment; filename="audience.csv"',
@@ -52,9 +50,10 @@ async def customers_at_risk(request: Request) -> Response:
     """GET /v1/customers/at-risk, as JSON or CSV."""
     asked = query(request, AtRiskQuery)
     runtime = runtime_of(request)
-    page = at_risk(runtime.holder.state, asked, runtime.contacts, rested_since=_rested_since(runtime))
+    rest_days = runtime.settings.contact_rest_days
+    page = at_risk(runtime.holder.state, asked, runtime.contacts, now=now_utc(), rest_days=rest_days)
     count_strategy(request, page.strategy)
-    if not _wants_csv(request, asked.format):
+    if not wants_csv(request, asked.format):
         return with_validator(request, msgspec.json.encode(page), kind="application/json")
     headers = {
         "Content-Disposition": 'attachment; filename="at-risk.csv"',
@@ -71,7 +70,7 @@ async def export_at_risk(request: Request) -> Response:
     runtime = runtime_of(request)
     state, contacts = runtime.holder.state, runtime.contacts
     filters = AtRiskQuery(**msgspec.structs.asdict(asked))
-    found = listing(state, filters, contacts, rested_since=_rested_since(runtime))
+    found = listing(state, filters, contacts, now=now_utc(), rest_days=runtime.settings.contact_rest_days)
     count_strategy(request, found.strategy)
     headers = {
         "Content-Disposition": 'attachment; filename="at-risk.csv"',
@@ -102,10 +101,6 @@ def _compressed(parts: Iterator[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _rested_since(runtime: Runtime) -> datetime:
-    return now_utc() - timedelta(days=runtime.settings.contact_rest_days)
-
-
 async def one_customer(request: Request) -> Response:
     """GET /v1/customers/{customer_id}."""
     query(request, NoQuery)
@@ -119,7 +114,8 @@ async def one_customer(request: Request) -> Response:
     return as_json(page)
 
 
-def _wants_csv(request: Request, form: str | None) -> bool:
+def wants_csv(request: Request, form: str | None) -> bool:
+    """Whether the answer is to be CSV: as asked, else as the Accept header says."""
     return form == "csv" or (form is None and _prefers_csv(request.headers.get("accept", "")))
 
 

@@ -29,6 +29,7 @@ from serving.schemas import (
     RecommendationRequest,
     Recommendations,
 )
+from serving.schemas_contact import CampaignPage, ContactPlanPage, ContactPlanQuery, ContactPlanRequest
 from serving.schemas_customers import (
     AtRiskPage,
     AtRiskQuery,
@@ -43,6 +44,7 @@ _TYPES = (
     *(RecommendationRequest, Recommendations, BatchRequest, Batch, PageRequest),
     *(Event, EventBatch, EventsAnswer, EventsQuery, IdentifyRequest, IdentifyAnswer),
     *(Outcome, OutcomeBatch, OutcomesAnswer, FeedbackQuery, FeedbackPage),
+    *(ContactPlanRequest, ContactPlanQuery, ContactPlanPage, CampaignPage),
     *(ProductsQuery, AudienceRequest, AudienceQuery, AudiencePage),
     *(AtRiskPage, AtRiskQuery, ExportQuery, CustomerPage, ModelsPage, Health, Readiness, Problem),
 )
@@ -88,7 +90,7 @@ class _Operation(NamedTuple):
     csv: bool = False
 
 
-_KEY, _BODY, _STORE, _QUERY = (401, 403, 429), (400, 413, 415, 422), (503,), (422,)
+_KEY, _BODY, _STORE, _QUERY, _TAKEN = (401, 403, 429), (400, 413, 415, 422), (503,), (422,), (409,)
 _PRODUCT = "/v1/products/{product_id}"
 _OPERATIONS = (
     _Operation(
@@ -151,6 +153,17 @@ _OPERATIONS = (
         csv=True,
     ),
     _Operation(
+        *("POST", "/v1/contact-plans", "Whom to contact for the greatest expected profit", "ContactPlanPage"),
+        body=("ContactPlanRequest",),
+        query="ContactPlanQuery",
+        errors=(*_KEY, *_BODY, *_TAKEN, *_STORE),
+        csv=True,
+    ),
+    _Operation(
+        *("GET", "/v1/contact-plans/{campaign_id}", "A recorded plan and what came of it", "CampaignPage"),
+        errors=(*_KEY, *_QUERY, *_STORE),
+    ),
+    _Operation(
         *("POST", "/v1/outcomes", "What came of contacts; one, or up to 1,000", "OutcomesAnswer"),
         body=("Outcome", "OutcomeBatch"),
         errors=(*_KEY, *_BODY, *_STORE),
@@ -173,7 +186,15 @@ def openapi() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     queries = {
         name: components.pop(name)["properties"]
-        for name in ("AtRiskQuery", "ExportQuery", "EventsQuery", "FeedbackQuery", "ProductsQuery", "AudienceQuery")
+        for name in (
+            "AtRiskQuery",
+            "ExportQuery",
+            "EventsQuery",
+            "FeedbackQuery",
+            "ProductsQuery",
+            "AudienceQuery",
+            "ContactPlanQuery",
+        )
     }
     paths: dict[str, dict[str, Any]] = {}
     for operation in _OPERATIONS:
@@ -203,7 +224,7 @@ _SESSION = {**_ID, "pattern": r"^[^\s\x00-\x1f\x7f/]([^\x00-\x1f\x7f/]*[^\s\x00-
 def _described(operation: _Operation, queries: dict[str, Any]) -> dict[str, Any]:
     parameters = [
         _parameter(name, "path", _SESSION if name == "session_id" else _ID)
-        for name in ("product_id", "customer_id", "session_id")
+        for name in ("product_id", "customer_id", "session_id", "campaign_id")
         if f"{{{name}}}" in operation.path
     ]
     if operation.query is not None:

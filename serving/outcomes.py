@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from msgspec import Meta, Struct
 
-from serving.database import Database, outcomes
+from features.settings import Settings
+from serving.database import Database, contact_plan_members, open_database, outcomes
 from serving.doorbell import Doorbell
 from serving.event_types import EventId, as_utc, moment_fault
 from serving.schemas import Name
 
 DOORBELL = "outcomes.doorbell"
 MOST_OUTCOMES = 1000
-OPTED_OUT = "opted_out"
+OPTED_OUT, CONTACTED_LATELY, HELD_OUT = "opted_out", "contacted_lately", "held_out"
 OutcomeKind = Literal["reached", "saved", "lost", "opted_out"]
 
 
@@ -59,12 +61,51 @@ class Contact:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """The last place of one customer in a recorded contact plan. Times in UTC; `until`: when its effect is known."""
+
+    campaign_id: str
+    treated: bool
+    at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Contacts:
-    """The last contact of each customer who had any. `version` differs whenever they do."""
+    """The last contact of each customer who had any, and the last plan that names them.
+
+    `version` differs whenever outcomes do, `plans_version` whenever plans do.
+    """
 
     by_customer: Mapping[str, Contact] = field(default_factory=dict)
     version: int = 0
     heard: bytes | None = None
+    planned: Mapping[str, Planned] = field(default_factory=dict)
+    plans_version: int = 0
+
+    def left_out(
+        self, *, now: datetime | None, rest_days: float = 0, opted_out_only: bool = False
+    ) -> Iterator[tuple[str, str]]:
+        """Each customer who must not be on a list at `now` (UTC), and why: opted_out, contacted_lately, held_out.
+
+        Whoever stands on a recorded list counts as contacted when it was made; whoever it holds out is left alone until
+        its effect is known. Without `now`, only who opted out.
+        """
+        opted_out_only = opted_out_only or now is None
+        now = now or datetime.max
+        rested = now - timedelta(days=rest_days)
+        for customer, contact in self.by_customer.items():
+            if contact.opted_out:
+                yield customer, OPTED_OUT
+            elif contact.at >= rested and not opted_out_only:
+                yield customer, CONTACTED_LATELY
+        if opted_out_only:
+            return
+        for customer, plan in self.planned.items():
+            if plan.treated and plan.at >= rested:
+                yield customer, CONTACTED_LATELY
+            elif not plan.treated and plan.until > now:
+                yield customer, HELD_OUT
 
 
 def fault(outcome: Outcome, *, now: datetime) -> tuple[str, str] | None:
@@ -102,7 +143,7 @@ class OutcomeLog:
         return len(new)
 
     def contacts(self, known: Contacts) -> Contacts:
-        """The last contact of each customer; `known` itself when nothing is new. Raises StoreAwayError."""
+        """The last contact and plan of each customer; `known` itself when nothing is new. Raises StoreAwayError."""
         heard = self.doorbell.read()
         if heard == known.heard:
             return known
@@ -121,4 +162,28 @@ class OutcomeLog:
                     else Contact(before.outcome, before.at, opted_out)
                 )
                 last = seq
-        return Contacts(found, last, heard)
+            planned, last_plan = _planned(connection, known)
+        return Contacts(found, last, heard, planned, last_plan)
+
+
+def known_contacts(settings: Settings) -> Contacts:
+    """What this shop's database says now; nothing where there is none yet. Raises StoreAwayError."""
+    database = open_database(settings)
+    if database.is_sqlite and not Path(database.url.database or "").is_file():
+        return Contacts()
+    try:
+        return OutcomeLog(database).contacts(Contacts())
+    finally:
+        database.close()
+
+
+def _planned(connection: sa.Connection, known: Contacts) -> tuple[Mapping[str, Planned], int]:
+    """The last plan of each customer, and the number of the newest row read."""
+    row = contact_plan_members.c
+    columns = (row.seq, row.customer_id, row.campaign_id, row.treated, row.planned_at, row.until)
+    wanted = sa.select(*columns).where(row.seq > known.plans_version).order_by(row.seq)
+    found, last = dict(known.planned), known.plans_version
+    for seq, customer, campaign, treated, at, until in connection.execute(wanted):
+        found[customer] = Planned(campaign, treated, at, until)
+        last = seq
+    return found, last

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import handlers, handlers_customers, handlers_events, openapi
+from serving import handlers, handlers_contacts, handlers_customers, handlers_events, openapi
 from serving.scopes import KeyScope
 
 #: Anybody, without a key.
@@ -41,6 +41,8 @@ ROUTES = (
     ApiRoute("GET", "/v1/customers/at-risk/export", handlers_customers.export_at_risk, RETENTION),
     ApiRoute("GET", "/v1/customers/{customer_id}", handlers_customers.one_customer, RETENTION),
     ApiRoute("POST", "/v1/audiences", handlers_customers.audience, RETENTION),
+    ApiRoute("POST", "/v1/contact-plans", handlers_contacts.make_plan, RETENTION),
+    ApiRoute("GET", "/v1/contact-plans/{campaign_id}", handlers_contacts.campaign, RETENTION),
     ApiRoute("POST", "/v1/outcomes", handlers_events.outcome, RETENTION),
     ApiRoute("GET", "/v1/feedback", handlers_events.what_came_of_it, ADMIN),
     ApiRoute("GET", "/v1/models", handlers.models, ANY),

@@ -23,6 +23,7 @@ from serving.live_feed import LiveFeed
 from serving.metrics import Metrics
 from serving.online import OnlineReader
 from serving.outcomes import Contacts, OutcomeLog
+from serving.plan_log import PlanLog
 from serving.questions import STRATEGIES
 from serving.rate_limit import RateLimit
 from serving.reload import Holder
@@ -48,6 +49,7 @@ class Runtime:
     feed: LiveFeed
     commit: GroupCommit
     outcomes: OutcomeLog
+    plans: PlanLog
     keys: Keys
     experiments: Experiments
     rules: RulesFile
@@ -83,7 +85,7 @@ class Runtime:
         self._look_around()
 
     def refresh_contacts(self) -> None:
-        """Take up outcomes written by this process or another."""
+        """Take up outcomes and plans written by this process or another."""
         try:
             self.contacts = self.outcomes.contacts(self.contacts)
         except StoreAwayError as error:
@@ -188,6 +190,7 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None) -> Runti
         feed=LiveFeed(events, Live()),
         commit=GroupCommit(events),
         outcomes=OutcomeLog(database),
+        plans=PlanLog(database),
         keys=Keys(database),
         experiments=experiments,
         rules=RulesFile(settings.rules_file),

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import DataError
+from features.errors import DataError, NotReadyError
 from features.home import Home
 from serving.catalogue import Catalogue, make_catalogue
 from serving.customer_columns import CustomerColumns, make_columns
@@ -97,6 +97,14 @@ def load_state(home: Home) -> State:
     """
     version = current_version(home)
     return State() if version is None else read_state(home.scores / "versions" / version, version=version)
+
+
+def scored_state(home: Home) -> State:
+    """The current scoring. Raises NotReadyError when nothing was scored yet, DataError as load_state does."""
+    state = load_state(home)
+    if state.version is None:
+        raise NotReadyError(f"Nothing is scored yet in {home.root.resolve()}. Run:  regulars train && regulars score")
+    return state
 
 
 def read_state(directory: Path, *, version: str) -> State:

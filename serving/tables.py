@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serving.schemas import Recommendations
+from serving.schemas_contact import ContactPlanPage
 from serving.schemas_customers import AtRiskPage
 
 Rows = tuple[Sequence[str], Sequence[Sequence[object]]]
@@ -30,6 +31,42 @@ def at_risk_rows(page: AtRiskPage) -> Rows:
         for item in page.items
     ]
     return ("customer", "churn", "value at risk", "stage", "days silent", "reasons"), rows
+
+
+def contact_rows(page: ContactPlanPage, *, most: int) -> Rows:
+    """One row per customer to contact, the first `most` of them."""
+    rows = [
+        (
+            item.rank,
+            item.customer_id,
+            _money(item.expected_profit),
+            _percent(item.churn_probability),
+            _money(item.worth),
+            item.days_since_last_order,
+            "; ".join(item.reasons),
+        )
+        for item in page.items[:most]
+    ]
+    return ("rank", "customer", "expected profit", "churn", "worth", "days silent", "reasons"), rows
+
+
+def cut_rows(page: ContactPlanPage) -> Rows:
+    """One row per length of the list; the one chosen is marked."""
+    rows = [
+        (
+            "this list" if cut.contacts == page.summary.contacts else "",
+            cut.contacts,
+            _money(cut.profit),
+            _money(cut.cost),
+            f"{cut.churners:,.1f}",
+            f"{cut.false_alarms:,.1f}",
+            _percent(cut.caught_share),
+            _percent(cut.precision),
+        )
+        for cut in page.table
+    ]
+    names = ("", "contacts", "expected profit", "cost", "churners", "false alarms", "of all churners", "precision")
+    return names, rows
 
 
 def _percent(value: float | None) -> str:

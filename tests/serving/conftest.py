@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from starlette.types import ASGIApp
+from typer.testing import CliRunner, Result
 
 from features.home import Home, write_text
-from features.settings import load_settings
+from features.settings import current_settings, load_settings
 from serving.app import build_app
+from serving.cli import app
 from serving.reload import Holder
 from serving.runtime import Runtime, open_runtime
 from serving.state import State, load_state
@@ -158,7 +161,21 @@ def client(runtime: Runtime):
     return Asked(build_app(runtime))
 
 
-@pytest.fixture(name="write_scores")
+@pytest.fixture
+def regulars(home: Home, monkeypatch) -> Iterator[Callable[..., Result]]:
+    """The command line over that home."""
+    monkeypatch.setenv("REGULARS_HOME", str(home.root))
+    monkeypatch.setenv("COLUMNS", "200")
+    current_settings.cache_clear()
+
+    def call(*arguments: str) -> Result:
+        return CliRunner().invoke(app, arguments)
+
+    yield call
+    current_settings.cache_clear()
+
+
+@pytest.fixture(name="write_scores", scope="session")
 def _write_scores():
     return write_scores
 

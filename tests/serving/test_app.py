@@ -121,6 +121,7 @@ BODIES = {
         ("/v1/events", "Event"),
         ("/v1/sessions/{session_id}/customer", "IdentifyRequest"),
         ("/v1/outcomes", "Outcome"),
+        ("/v1/contact-plans", "ContactPlanRequest"),
         ("/v1/audiences", "AudienceRequest"),
     )
 }
@@ -131,7 +132,7 @@ BODIES = {
     [(route.method, route.path) for route in ROUTES if route.path.startswith("/v1")],
 )
 def test_with_nothing_scored_every_route_still_answers(empty, method: str, path: str) -> None:
-    concrete = path.format(product_id="p1", customer_id="ann", session_id="s1")
+    concrete = path.format(product_id="p1", customer_id="ann", session_id="s1", campaign_id="june")
     response = empty.request(method, concrete, json=BODIES.get(path, {}) if method == "POST" else None)
     assert response.status_code == 200
     if response.headers["content-type"] == "application/json":

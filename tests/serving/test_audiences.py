@@ -2,7 +2,6 @@
 
 import csv
 import io
-from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -85,11 +84,10 @@ def test_pages_hold_each_customer_once_likeliest_first(shop: State) -> None:
 
 def test_who_opted_out_is_never_in_it_and_who_rests_only_when_asked(shop: State) -> None:
     contacts = Contacts({"often": Contact("opted_out", NOW, True), "once": Contact("reached", NOW, False)})
-    rested = NOW - timedelta(days=14)
     asked = AudienceRequest(product_id="tea")
-    assert set(ids(audience(shop, asked, contacts, now=NOW, rested_since=rested))) == {"never", "both"}
+    assert set(ids(audience(shop, asked, contacts, now=NOW, rest_days=14))) == {"never", "both"}
     also = AudienceRequest(product_id="tea", include_contacted=True)
-    assert set(ids(audience(shop, also, contacts, now=NOW, rested_since=rested))) == {"never", "both", "once"}
+    assert set(ids(audience(shop, also, contacts, now=NOW, rest_days=14))) == {"never", "both", "once"}
 
 
 def test_a_product_without_a_sale_has_an_audience_of_nobody_likely(shop: State) -> None:

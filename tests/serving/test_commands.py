@@ -3,28 +3,13 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from features.errors import RegularsError
 from features.home import Home
 from features.settings import current_settings
-from serving.cli import ORDER, app
-
-
-@pytest.fixture
-def regulars(home: Home, monkeypatch) -> Iterator[object]:
-    monkeypatch.setenv("REGULARS_HOME", str(home.root))
-    monkeypatch.setenv("COLUMNS", "200")
-    current_settings.cache_clear()
-
-    def call(*arguments: str) -> Result:
-        return CliRunner().invoke(app, arguments)
-
-    yield call
-    current_settings.cache_clear()
+from serving.cli import ORDER
 
 
 @pytest.mark.parametrize("command", ORDER)

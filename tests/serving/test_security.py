@@ -15,7 +15,7 @@ from serving.runtime import Runtime
 from serving.scopes import KeyScope
 
 #: Routes whose answers name customers' scores.
-OF_CUSTOMERS = {route.path for route in ROUTES if "/customers" in route.path or "outcomes" in route.path}
+OF_CUSTOMERS = {route.path for route in ROUTES if re.search("/customers|outcomes|contact-plans", route.path)}
 
 
 def make_key(runtime: Runtime, scope: str, *, per_minute: int = 1_000_000) -> str:
@@ -72,7 +72,7 @@ def test_the_key_of_a_site_is_refused_every_route_that_names_customers_scores(
 
 
 def test_the_table_gives_the_site_no_route_of_customers_and_everything_to_admin() -> None:
-    assert {"/v1/customers/{customer_id}", "/v1/customers/at-risk", "/v1/outcomes"} <= OF_CUSTOMERS
+    assert {"/v1/customers/{customer_id}", "/v1/customers/at-risk", "/v1/outcomes", "/v1/contact-plans"} <= OF_CUSTOMERS
     for route in ROUTES:
         if route.path in OF_CUSTOMERS:
             assert KeyScope.SITE not in route.scopes

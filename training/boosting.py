@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from features.errors import DataError
 from training.feature_table import FeatureTable
+from training.tree_tables import tree_tables
 
 #: Rows predicted at a time: LightGBM copies what it is given.
 BATCH = 100_000
+#: From so many rows on, making tables of the trees takes less time than it saves.
+MANY = 10_000
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,26 @@ def fit_booster(
 
 
 def predict(booster: Any, features: pd.DataFrame, *, threads: int, contributions: bool = False) -> NDArray[np.float64]:
-    """(rows,) predictions; with `contributions` (rows, features + 1), the last column the same for every row."""
+    """(rows,) predictions; with `contributions` (rows, features + 1), the last column the same for every row.
+
+    Boosters of small trees are taken as tables, which give what LightGBM gives several times faster.
+    """
     values = features.to_numpy()
+    tables = tree_tables(booster) if contributions or len(values) >= MANY else None
+    if tables is None:
+        return _predict(booster, values, threads=threads, contributions=contributions)
+    if not contributions:
+        return tables.predict(values, threads=threads)
+    return np.column_stack((tables.contributions(values, threads=threads), np.full(len(values), tables.base)))
+
+
+def _predict(booster: Any, values: NDArray[np.float64], *, threads: int, contributions: bool) -> NDArray[np.float64]:
     parts = [
         booster.predict(values[start : start + BATCH], num_threads=threads, pred_contrib=contributions)
         for start in range(0, max(len(values), 1), BATCH)
         if len(values)
     ]
-    width = (features.shape[1] + 1,) if contributions else ()
+    width = (values.shape[1] + 1,) if contributions else ()
     found: NDArray[np.float64] = np.concatenate(parts) if parts else np.empty((0, *width))
     return found
 

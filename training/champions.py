@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from features.labels import ACTIVE
 from training.protocols import Context
 from training.ranked_lists import RankedLists
 
@@ -57,10 +58,12 @@ def _frame(context: Context, as_of: datetime, horizon_days: int) -> pd.DataFrame
 
 def _churn(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
     from training.churn import ChurnModel
-    from training.reasons import reasons
+    from training.reasons import explain
 
     model = ChurnModel.load(bundle)
-    return {"churn": model.predict_proba(frame)[:, 1], "reasons": reasons(model, frame)}
+    # Nobody is asked why a customer stopped who has not ordered for a horizon: only the active have a probability.
+    active = frame[ACTIVE].to_numpy(bool)
+    return {"churn": model.predict_proba(frame)[:, 1], "reasons": explain(model, frame, only=active)}
 
 
 def _propensity(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from training.reasons import REASONS
 
 NEW, REGULAR, SLIPPING, LAPSED, LOST = "new", "regular", "slipping", "lapsed", "lost"
 #: In the order a customer who drifts away passes through them.
@@ -31,7 +33,7 @@ SCHEMA = pa.schema(
         pa.field("expected_spend", pa.float64()),  # within the horizon
         pa.field("value_at_risk", pa.float64()),  # what a horizon would lose, times the probability of losing it
         pa.field("stage", pa.string(), nullable=False),  # one of STAGES
-        pa.field("reasons", pa.list_(pa.string()), nullable=False),  # why the churn probability is what it is
+        pa.field("reasons", REASONS, nullable=False),  # why the churn probability is what it is
     ]
 )
 
@@ -41,7 +43,7 @@ class Predictions:
     """What the champions say, aligned with the profiles; None where there is no such champion."""
 
     churn: NDArray[np.float64] | None = None
-    reasons: Sequence[Sequence[str]] | None = None
+    reasons: pa.Array | None = None  # of training.reasons.REASONS
     purchase: NDArray[np.float64] | None = None
     spend: NDArray[np.float64] | None = None
 
@@ -90,7 +92,7 @@ def score_table(profiles: pd.DataFrame, predictions: Predictions, *, horizon_day
     nothing = np.full(len(profiles), np.nan)
     churn = nothing if predictions.churn is None else np.where(active, predictions.churn, np.nan)
     spend = None if predictions.spend is None else np.maximum(predictions.spend, 0.0)
-    told: Sequence[Sequence[str]] = predictions.reasons or [[]] * len(profiles)
+    told = pa.array([[]] * len(profiles), type=REASONS) if predictions.reasons is None else predictions.reasons
     columns = {
         "customer_id": profiles["customer_id"],
         "last_order_at": profiles["last_order_at"],
@@ -103,7 +105,10 @@ def score_table(profiles: pd.DataFrame, predictions: Predictions, *, horizon_day
         "expected_spend": nothing if spend is None else spend,
         "value_at_risk": value_at_risk(churn, profiles["usual_spend"].to_numpy(float), spend),
         "stage": stages(profiles, horizon_days=horizon_days),
-        "reasons": [list(words) if ours else [] for words, ours in zip(told, active, strict=True)],
+        "reasons": pc.if_else(pa.array(active), told, pa.scalar([], type=REASONS)),
     }
-    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in SCHEMA]
+    arrays = [
+        column if isinstance(column, pa.Array) else pa.array(column, type=field.type, from_pandas=True)
+        for field, column in ((field, columns[field.name]) for field in SCHEMA)
+    ]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)

@@ -66,7 +66,7 @@ def customer(customer_id: str, churn: float | None, value: float | None, *, sile
         "expected_spend": 20.0,
         "value_at_risk": value,
         "stage": "regular",
-        "reasons": ["silent for 9 days, usually orders every 3"],
+        "reasons": [{"message": "silent", "lowers": False, "number": 3.0, "other": 9.0, "detail": None}],
     } | other
 
 

@@ -81,7 +81,7 @@ def test_csv_reads_back_and_no_cell_runs_as_a_formula(state: State) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(ask(state)))))
     assert [row["customer_id"] for row in rows] == ["ann", "bob", "cat", "'=eve"]
     assert rows[0]["churn_probability"] == "0.2"
-    assert rows[0]["reasons"] == "silent for 9 days, usually orders every 3"
+    assert rows[0]["reasons"] == "orders every 3 days, silent for 9 days"
 
 
 def test_customer_page_shows_scores_and_next_purchases(state: State) -> None:

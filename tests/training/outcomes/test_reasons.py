@@ -11,8 +11,9 @@ from features.errors import ConfigError
 from training.boosting import BoostingConfig
 from training.churn import ChurnModel
 from training.feature_table import FeatureTable
-from training.reason_messages import ENGLISH
-from training.reasons import LEAST, TOPICS, reasons, topic_of, topic_weights
+from training.reason_messages import CHINESE, ENGLISH, MESSAGES, PARTS, say
+from training.reason_topics import TOPICS, topic_of
+from training.reasons import LEAST, REASONS, explain, reasons, topic_weights
 
 
 class Says:
@@ -76,10 +77,15 @@ def test_the_heaviest_topics_are_told_and_no_more_than_asked_for() -> None:
 
 
 def test_features_of_one_topic_are_added_up() -> None:
-    topics, weights, heaviest = topic_weights(Says(gap_last_days=0.4, silence_to_gap_mean=-0.7, spend_7d=0.1), ONE)
+    topics, weights = topic_weights(Says(gap_last_days=0.4, silence_to_gap_mean=-0.7, spend_7d=0.1), ONE)
     assert [topic.name for topic in topics] == ["silence", "spend"]
     np.testing.assert_allclose(weights, [[-0.3, 0.1]])
-    assert heaviest.tolist() == [[1, 2]]
+
+
+def test_of_departments_and_attributes_the_heaviest_is_named() -> None:
+    frame = ONE.assign(department_share_bread=0.5)
+    model = Says(department_share_bread=0.3, department_share_deli=-0.4)
+    assert reasons(model, frame) == [["in favour: 13% of purchases in deli"]]
 
 
 def test_what_weighs_next_to_nothing_is_not_told() -> None:
@@ -109,17 +115,67 @@ def test_every_feature_of_ours_but_products_has_a_topic() -> None:
     assert [name for name in names if topic_of(name) is None] == []
 
 
-def test_each_topic_speaks_from_the_catalogue_alone() -> None:
+PLACES = {"phrase", "number", "count", "percent", "amount", "days", "every", "ago", "name"}
+
+
+def places(text: str) -> set[str]:
+    return set(re.findall(r"{(\w+)}", text))
+
+
+def test_each_topic_has_its_own_name_and_each_place_is_one_that_is_filled() -> None:
     assert len({topic.name for topic in TOPICS}) == len(TOPICS)
-    assert all(
-        set(re.findall(r"{(\w+)}", text))
-        <= {"phrase", "number", "gap", "silence", "longest", "percent", "amount", "days", "name", "value"}
-        for text in ENGLISH.values()
-    )
+    assert all(places(text) <= PLACES for text in ENGLISH.values())
+
+
+def test_both_languages_say_the_same_with_the_same_places() -> None:
+    assert {key for key in ENGLISH if not key.endswith("_one")} == {key for key in CHINESE if not key.endswith("_one")}
+    assert {key: places(text) for key, text in CHINESE.items()} == {key: places(ENGLISH[key]) for key in CHINESE}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("message", MESSAGES)
+def test_each_message_is_said_whole_with_its_numbers_and_its_sign(message: str, language: str) -> None:
+    reason = {"message": message, "number": 1234.4, "other": 31.9, "detail": "deli"}
+    told, lowered = (say(reason | {"lowers": lowers}, language) for lowers in (False, True))
+    assert lowered == f"{ {'en': 'in favour: ', 'zh': '有利因素：'}[language] }{told}"
+    asked = places(ENGLISH[message])
+    assert ("1,234" in told) == bool(asked & {"count", "percent", "amount", "days", "every"})
+    assert ("31" in told) == ("ago" in asked)
+    assert ("deli" in told) == ("name" in asked)
+    assert "{" not in told
+    assert ("天" in told or "周" in told or any("\u4e00" <= letter <= "\u9fff" for letter in told)) == (language == "zh")
+
+
+def test_what_is_said_in_chinese_worked_by_hand() -> None:
+    said = {
+        "days_since_last_order": "平均每 9 天下单一次，已 31 天没有下单",
+        "orders_trend_90d": "近 90 天的订单比之前 90 天减少 60%",
+        "weeks_active_12w": "最近 12 周中有 1 周下过单",
+        "products_90d": "近 90 天买过 1 种商品",
+        "attribute_age": "客户属性：age 40-59",
+        "department_share_deli": "13% 的购买属于 deli",
+    }
+    for feature, phrase in said.items():
+        assert reasons(Says(**{feature: 1.0}), ONE, language="zh") == [[phrase]]
+    daily = ONE.assign(gap_mean_days=1.2, days_since_last_order=0.3)
+    assert reasons(Says(days_since_last_order=-1.0), daily, language="zh") == [
+        ["有利因素：平均每天下单一次，上次下单在不到一天前"]
+    ]
+    assert len(PARTS) + len(MESSAGES) < len(ENGLISH)
+
+
+def test_reasons_are_kept_as_messages_and_numbers_of_the_customers_asked_for() -> None:
+    frame = pd.concat([ONE] * 3, ignore_index=True)
+    kept = explain(Says(weeks_active_12w=1.0), frame, only=np.array([True, False, True]))
+    assert kept.type == REASONS
+    one = [{"message": "weeks", "lowers": False, "number": 1.0, "other": None, "detail": None}]
+    assert kept.to_pylist() == [one, [], one]
+    assert explain(Says(weeks_active_12w=1.0), ONE, only=np.array([False])).to_pylist() == [[]]
+    assert explain(Says(weeks_active_12w=1.0), ONE.head(0)).to_pylist() == []
 
 
 def test_an_unknown_language_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"'xx'\. Languages: en"):
+    with pytest.raises(ConfigError, match=r"'xx'\. Languages: en, zh"):
         reasons(Says(weeks_active_12w=1.0), ONE, language="xx")
 
 
@@ -132,7 +188,7 @@ def test_of_a_real_model_every_number_is_that_customers_and_every_sign_the_contr
     model: ChurnModel, later: pd.DataFrame
 ) -> None:
     told = reasons(model, later)
-    topics, weights, _ = topic_weights(model, later)
+    topics, weights = topic_weights(model, later)
     names = [topic.name for topic in topics]
     checked = 0
     for row, said in enumerate(told):

@@ -20,6 +20,7 @@ from features.settings import Settings
 from tests.training.registry.fakes import ranked_lists
 from training.champions import Champions
 from training.protocols import Context
+from training.reasons import REASONS
 
 TYPES = {
     Kind.TEXT: pa.string(),
@@ -88,7 +89,8 @@ def frame(context: Context, as_of: datetime, horizon_days: int) -> pd.DataFrame:
 def churn(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
     """A tenth for ann, two for bob …, so that a mixed-up order shows."""
     numbers = frame["number"].to_numpy(float)
-    return {"churn": numbers / 10, "reasons": [[f"reason {n:g}"] for n in numbers]}
+    told = [[{"message": "weeks", "lowers": False, "number": n, "other": None, "detail": None}] for n in numbers]
+    return {"churn": numbers / 10, "reasons": pa.array(told, type=REASONS)}
 
 
 def spend(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def test_scores_of_all_champions_land_on_their_customers(shop: Home) -> None:
     found = customers(shop)
     assert report.models == {"recommender": 1, "churn": 1, "propensity": 1, "value": 1}
     assert found["churn_probability"].fillna(-1).tolist() == [0.1, 0.2, -1, 0.4, -1]
-    assert [list(words) for words in found["reasons"]] == [["reason 1"], ["reason 2"], [], ["reason 4"], []]
+    told = [[(reason["message"], reason["number"]) for reason in row] for row in found["reasons"]]
+    assert told == [[("weeks", 1)], [("weeks", 2)], [], [("weeks", 4)], []]
     assert found["purchase_probability"].tolist() == [0.5] * 5
     assert found["expected_spend"].tolist() == [0, 100, 0, 0, 0]
     assert load_ranked_lists(report.path / "ranking").popular.tolist() == [1, 0, 2]

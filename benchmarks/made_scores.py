@@ -13,6 +13,7 @@ from training.bundle import seal
 from training.customer_scores import SCHEMA
 from training.evidence import Evidence
 from training.ranked_lists import NO_PRODUCT, RankedLists, save_ranked_lists
+from training.reasons import REASONS
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 DEPTH, NEIGHBOURS, POPULAR = 100, 20, 500
@@ -60,7 +61,13 @@ def _write_customers(path: object, ids: np.ndarray, rng: np.random.Generator) ->
                 "expected_spend": spend,
                 "value_at_risk": pa.array(churn * spend, from_pandas=True),
                 "stage": stages[rng.integers(0, 5, n)],
-                "reasons": [[f"silent for {days} days, usually orders every 6"] for days in silent],
+                "reasons": pa.array(
+                    [
+                        [{"message": "silent", "lowers": False, "number": 6.0, "other": float(days), "detail": None}]
+                        for days in silent
+                    ],
+                    type=REASONS,
+                ),
             }
             writer.write_table(pa.table(columns).cast(SCHEMA))
 

@@ -19,6 +19,7 @@ from serving.recommend import recommend
 from serving.schemas import RecommendationRequest
 from serving.schemas_customers import AtRiskPage, AtRiskQuery, CustomerPage, OnlineFeatures, ScoredCustomer
 from serving.state import State
+from training.reason_messages import DEFAULT, say
 
 MODEL = "churn"
 CHURN, RECENCY, NONE = "churn", "recency", "none"
@@ -92,7 +93,7 @@ def at_risk(
     """One page of the list; each customer stands on one page only."""
     found = listing(state, query, contacts, now=now, rest_days=rest_days)
     return AtRiskPage(
-        items=list(scored(state, found.rows[query.offset : query.offset + query.limit], contacts)),
+        items=list(scored(state, found.rows[query.offset : query.offset + query.limit], contacts, query.lang)),
         total=len(found.rows),
         limit=query.limit,
         offset=query.offset,
@@ -106,20 +107,28 @@ def at_risk(
     )
 
 
-def scored(state: State, rows: NDArray[np.int32], contacts: Contacts = NO_CONTACTS) -> Iterator[ScoredCustomer]:
-    """The customers of those rows, in their order."""
+def scored(
+    state: State, rows: NDArray[np.int32], contacts: Contacts = NO_CONTACTS, lang: str | None = None
+) -> Iterator[ScoredCustomer]:
+    """The customers of those rows, in their order, with reasons in that language (unset: English)."""
     if state.customers is not None and len(rows):
         for row in state.customers.take(pa.array(rows)).to_pylist():
-            yield _scored(row, contacts)
+            yield _scored(row, contacts, lang)
 
 
 def csv_parts(
-    state: State, found: Listing, contacts: Contacts = NO_CONTACTS, *, rows_at_once: int = 250
+    state: State,
+    found: Listing,
+    contacts: Contacts = NO_CONTACTS,
+    *,
+    lang: str | None = None,
+    rows_at_once: int = 250,
 ) -> Iterator[bytes]:
     """The whole list as CSV with a header, in parts, so that its length costs no memory."""
     yield csv_bytes([ScoredCustomer.__struct_fields__])
     for start in range(0, len(found.rows), rows_at_once):
-        yield csv_bytes(cells(item) for item in scored(state, found.rows[start : start + rows_at_once], contacts))
+        rows = found.rows[start : start + rows_at_once]
+        yield csv_bytes(cells(item) for item in scored(state, rows, contacts, lang))
 
 
 def customer_page(
@@ -129,6 +138,7 @@ def customer_page(
     contacts: Contacts = NO_CONTACTS,
     *,
     online: OnlineFeatures | None = None,
+    lang: str | None = None,
 ) -> CustomerPage:
     """One customer: scores, reasons, next purchases. Of an unknown one: `known` is false, and what is popular."""
     row = state.customer(customer_id)
@@ -137,7 +147,7 @@ def customer_page(
         customer_id=customer_id,
         known=row is not None,
         active=None if row is None else row["active"],
-        scores=None if row is None else _scored(row, contacts),
+        scores=None if row is None else _scored(row, contacts, lang),
         next_purchases=recommend(state, request, circumstances),
         models=dict(state.models),
         as_of=state.as_of,
@@ -152,7 +162,7 @@ def as_csv(page: AtRiskPage) -> str:
     return csv_bytes([ScoredCustomer.__struct_fields__, *(cells(item) for item in page.items)]).decode()
 
 
-def _scored(row: dict[str, Any], contacts: Contacts) -> ScoredCustomer:
+def _scored(row: dict[str, Any], contacts: Contacts, lang: str | None) -> ScoredCustomer:
     contact = contacts.by_customer.get(row["customer_id"])
     return ScoredCustomer(
         customer_id=row["customer_id"],
@@ -165,7 +175,7 @@ def _scored(row: dict[str, Any], contacts: Contacts) -> ScoredCustomer:
         last_order_at=row["last_order_at"].isoformat(),
         orders=row["orders"],
         spend=_finite(row["spend"]),
-        reasons=row["reasons"],
+        reasons=[say(reason, lang or DEFAULT) for reason in row["reasons"]],
         last_outcome=None if contact is None else contact.outcome,
         last_outcome_at=None if contact is None else f"{contact.at.isoformat()}+00:00",
     )

@@ -127,6 +127,7 @@ def at_risk(
     sort: Annotated[
         str, typer.Option(help="Highest first: value_at_risk, churn_probability, spend …")
     ] = "value_at_risk",
+    lang: Annotated[str, typer.Option(help="Of the reasons: en or zh.")] = "en",
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the list as CSV.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -148,6 +149,7 @@ def at_risk(
         "min_value_at_risk": min_value_at_risk,
         "stage": stage,
         "sort": sort,
+        "lang": lang,
     }
     try:
         query = msgspec.convert(asked, AtRiskQuery)

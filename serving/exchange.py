@@ -111,7 +111,7 @@ def as_json(value: Any) -> Response:
 def with_validator(request: Request, content: bytes, *, kind: str, headers: dict[str, str] | None = None) -> Response:
     """Content with an ETag: 304 to a client that has it, compressed for one that reads gzip."""
     tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
-    said = {**(headers or {}), "ETag": tag, "Vary": "Accept, Accept-Encoding"}
+    said = {**(headers or {}), "ETag": tag, "Vary": "Accept, Accept-Encoding, Accept-Language"}
     if tag in [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=said)
     if reads_gzip(request) and len(content) >= _LEAST_COMPRESSED:

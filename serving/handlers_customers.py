@@ -13,10 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from serving import audiences
 from serving.answering import catch_up, count, count_strategy, runtime_of
 from serving.at_risk import as_csv, at_risk, csv_parts, customer_page, listing
-from serving.exchange import NoQuery, as_json, decode, path_id, query, read_body, reads_gzip, with_validator
+from serving.exchange import as_json, decode, path_id, query, read_body, reads_gzip, with_validator
 from serving.keys import now_utc
+from serving.languages import language_of
 from serving.problems import BadRequestError
-from serving.schemas_customers import AtRiskQuery, AudienceQuery, AudienceRequest, ExportQuery
+from serving.schemas_customers import AtRiskQuery, AudienceQuery, AudienceRequest, CustomerQuery, ExportQuery
 
 _audience = msgspec.json.Decoder(AudienceRequest)
 
@@ -49,6 +50,7 @@ async def audience(request: Request) -> Response:
 async def customers_at_risk(request: Request) -> Response:
     """GET /v1/customers/at-risk, as JSON or CSV."""
     asked = query(request, AtRiskQuery)
+    asked = msgspec.structs.replace(asked, lang=language_of(request, asked.lang))
     runtime = runtime_of(request)
     rest_days = runtime.settings.contact_rest_days
     page = at_risk(runtime.holder.state, asked, runtime.contacts, now=now_utc(), rest_days=rest_days)
@@ -77,9 +79,9 @@ async def export_at_risk(request: Request) -> Response:
         "X-Total-Count": str(len(found.rows)),
         "X-Strategy": found.strategy,
         "X-Model-Version": str(state.models.get("churn") or "none"),
-        "Vary": "Accept-Encoding",
+        "Vary": "Accept-Encoding, Accept-Language",
     }
-    parts = csv_parts(state, found, contacts)
+    parts = csv_parts(state, found, contacts, lang=language_of(request, asked.lang))
     if reads_gzip(request):
         parts = _compressed(parts)
         headers["Content-Encoding"] = "gzip"
@@ -103,13 +105,14 @@ def _compressed(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 async def one_customer(request: Request) -> Response:
     """GET /v1/customers/{customer_id}."""
-    query(request, NoQuery)
+    asked = query(request, CustomerQuery)
     runtime = runtime_of(request)
     await catch_up(runtime)
     customer = path_id(request, "customer_id")
     online = await runtime.online.read(customer, now=now_utc(), seconds=runtime.settings.answer_ms / 1000)
     state, circumstances = runtime.answer_from(customer_id=customer)
-    page = customer_page(state, customer, circumstances, runtime.contacts, online=online)
+    lang = language_of(request, asked.lang)
+    page = customer_page(state, customer, circumstances, runtime.contacts, online=online, lang=lang)
     count(request, [page.next_purchases])
     return as_json(page)
 

@@ -37,6 +37,7 @@ from serving.schemas_customers import (
     AudienceQuery,
     AudienceRequest,
     CustomerPage,
+    CustomerQuery,
     ExportQuery,
 )
 
@@ -46,7 +47,7 @@ _TYPES = (
     *(Outcome, OutcomeBatch, OutcomesAnswer, FeedbackQuery, FeedbackPage),
     *(ContactPlanRequest, ContactPlanQuery, ContactPlanPage, CampaignPage),
     *(ProductsQuery, AudienceRequest, AudienceQuery, AudiencePage),
-    *(AtRiskPage, AtRiskQuery, ExportQuery, CustomerPage, ModelsPage, Health, Readiness, Problem),
+    *(AtRiskPage, AtRiskQuery, ExportQuery, CustomerQuery, CustomerPage, ModelsPage, Health, Readiness, Problem),
 )
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Regulars API</title>
@@ -143,6 +144,7 @@ _OPERATIONS = (
     ),
     _Operation(
         *("GET", "/v1/customers/{customer_id}", "One customer: scores, reasons, next purchases", "CustomerPage"),
+        query="CustomerQuery",
         errors=(*_KEY, *_QUERY),
     ),
     _Operation(
@@ -189,6 +191,7 @@ def openapi() -> dict[str, Any]:
         for name in (
             "AtRiskQuery",
             "ExportQuery",
+            "CustomerQuery",
             "EventsQuery",
             "FeedbackQuery",
             "ProductsQuery",

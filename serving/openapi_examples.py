@@ -41,7 +41,7 @@ _SCORED = {
     "last_order_at": "2024-05-13T16:04:00+00:00",
     "orders": 86,
     "spend": 4330.16,
-    "reasons": ["silent for 19 days, usually orders every 6"],
+    "reasons": ["orders every 6 days, silent for 19 days"],
     "last_outcome": None,
     "last_outcome_at": None,
 }

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from serving.schemas import Id, Probability, Recommendations, Text
 
 Stage = Literal["new", "regular", "slipping", "lapsed", "lost"]
+Language = Literal["en", "zh"]
 SortKey = Literal["value_at_risk", "churn_probability", "expected_spend", "spend", "days_since_last_order"]
 
 
@@ -25,6 +26,7 @@ class AtRiskQuery(Struct, forbid_unknown_fields=True, frozen=True):
         bool, Meta(description="Also who was contacted lately (setting contact_rest_days). Never who opted out.")
     ] = False
     format: Annotated[Literal["json", "csv"] | None, Meta(description="Over the Accept header.")] = None
+    lang: Annotated[Language | None, Meta(description="Of the reasons; over the Accept-Language header.")] = None
 
 
 class ExportQuery(Struct, forbid_unknown_fields=True, frozen=True):
@@ -37,6 +39,13 @@ class ExportQuery(Struct, forbid_unknown_fields=True, frozen=True):
     include_contacted: Annotated[
         bool, Meta(description="Also who was contacted lately (setting contact_rest_days). Never who opted out.")
     ] = False
+    lang: Annotated[Language | None, Meta(description="Of the reasons; over the Accept-Language header.")] = None
+
+
+class CustomerQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    """In which language."""
+
+    lang: Annotated[Language | None, Meta(description="Of the reasons; over the Accept-Language header.")] = None
 
 
 class ScoredCustomer(Struct, frozen=True):

@@ -1,8 +1,8 @@
 """The catalogue of what reasons say, by language: whole phrases with named places, so that a language can be added.
 
 A reason is kept as a message and its numbers, so that one table of scores speaks every language. Places: {count},
-{percent} and {amount} are the reason's number; {days} and {every} are it as a time; {ago} is its other number as a time;
-{name} is its detail. A key ending in _one is taken where the number is 1.
+{percent} and {amount} are the reason's number; {days} and {every} are it as a time; {ago} is its other number as a
+time; {name} is its detail. A key ending in _one is taken where the number is 1.
 """
 
 from __future__ import annotations
@@ -79,14 +79,10 @@ CHINESE: Mapping[str, str] = {
 
 LANGUAGES: Mapping[str, Mapping[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 DEFAULT = "en"
-#: How reasons are joined in one line, as in a cell of a CSV.
-JOINED: Mapping[str, str] = {"en": "; ", "zh": "；"}
 #: Keys that are parts of phrases and no message.
 PARTS = frozenset({"raises", "lowers", "time", "interval"})
 #: What reasons may say, in a fixed order.
-MESSAGES = tuple(
-    key for key in ENGLISH if key not in PARTS and not key.startswith(("time_", "interval_")) and not key.endswith("_one")
-)
+MESSAGES = tuple(key for key in ENGLISH if key not in PARTS and not key.endswith(("_one", "_none")))
 
 
 def catalogue(language: str) -> Mapping[str, str]:

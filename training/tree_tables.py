@@ -58,7 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class TreeTable:
-    """One tree: its questions, and what follows from their answers. Bit i of a code: the row goes left at question i."""
+    """One tree: its questions, and what follows from their answers. Bit i of a code: a row goes left at question i."""
 
     questions: tuple[int, ...]  # places in TreeTables.questions
     leaf: Floats  # (codes,) the tree's score
@@ -100,7 +100,7 @@ class TreeTables:
         return np.asarray(self.link(scores), dtype=float)
 
     def contributions(self, values: Floats, *, threads: int = 1) -> Floats:
-        """(rows, features) what each feature adds to the score; with `base`, a row sums to its score before the link."""
+        """(rows, features) what each feature adds to the score: a row and `base` sum to its score before the link."""
         found = np.zeros((self.n_features, len(values)))
         tables = [[np.ascontiguousarray(row) for row in tree.shapley[0]] for tree in self.trees]
         of_tree = {id(tree): table for tree, table in zip(self.trees, tables, strict=True)}
@@ -127,8 +127,8 @@ class TreeTables:
         index, room = np.empty(rows, dtype=np.intp), np.empty(rows)
         for tree in self.trees:
             code[:] = answers[tree.questions[0]]
-            for bit, question in enumerate(tree.questions[1:], start=1):
-                np.left_shift(answers[question], bit, out=shifted)
+            for bit, asked in enumerate(tree.questions[1:], start=1):
+                np.left_shift(answers[asked], bit, out=shifted)
                 np.bitwise_or(code, shifted, out=code)
             index[:] = code
             yield tree, index, room

@@ -89,6 +89,16 @@ def test_json_wins_where_it_stands_first_or_is_asked_for(client) -> None:
     assert client.get("/v1/customers/at-risk?format=json", headers={"Accept": "text/csv"}).json()["total"] == 4
 
 
+def test_reasons_come_in_the_language_of_the_parameter_or_of_the_client(client) -> None:
+    chinese = "平均每 3 天下单一次，已 9 天没有下单"
+    for path in ("/v1/customers/at-risk?limit=1&format=csv", "/v1/customers/at-risk/export", "/v1/customers/ann"):
+        answer = client.get(path, headers={"Accept-Language": "zh-CN"})
+        assert chinese in answer.text
+        assert chinese in client.get(f"{path}{'&' if '?' in path else '?'}lang=zh").text
+        assert chinese not in client.get(path).text
+    assert client.get("/v1/customers/at-risk?lang=xx").status_code == 422
+
+
 def test_customer_ids_may_hold_slashless_oddities(client) -> None:
     assert client.get("/v1/customers/%3Deve").json()["known"]
     assert client.get("/v1/customers/a%20b").json()["known"] is False

@@ -1,10 +1,13 @@
 import csv
 import io
+from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from features.home import Home
 from serving.at_risk import as_csv, at_risk, customer_page
+from serving.languages import preferred
 from serving.recommend import Circumstances
 from serving.schemas_customers import AtRiskPage, AtRiskQuery
 from serving.state import State, load_state
@@ -106,3 +109,36 @@ def test_lapsed_customer_has_no_churn_probability(state: State) -> None:
 def test_unknown_customer_page_says_so_and_offers_what_is_popular(state: State) -> None:
     page = customer_page(state, "nobody", Circumstances("r"))
     assert (page.known, page.scores, page.next_purchases.strategy) == (False, None, "popular")
+
+
+def test_reasons_are_told_in_chinese_when_asked(state: State) -> None:
+    assert ask(state, lang="zh").items[0].reasons == ["平均每 3 天下单一次，已 9 天没有下单"]
+    assert "平均每 3 天下单一次，已 9 天没有下单" in as_csv(ask(state, lang="zh"))
+    page = customer_page(state, "ann", Circumstances("r"), lang="zh")
+    assert page.scores is not None
+    assert page.scores.reasons == ["平均每 3 天下单一次，已 9 天没有下单"]
+    assert ask(state, lang="en") == ask(state)
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("fr, en;q=0.3, zh;q=0.5", "zh"),
+        ("en-GB, zh", "en"),
+        ("zh;q=0, de", "en"),
+        ("*", "en"),
+        ("zh;q=much", "en"),
+    ],
+)
+def test_the_language_the_client_reads_best_is_told(header: str, language: str) -> None:
+    assert preferred(header) == language
+
+
+def test_reasons_that_an_earlier_release_wrote_as_text_are_told_as_they_are(state: State) -> None:
+    assert state.customers is not None
+    place = state.customers.schema.get_field_index("reasons")
+    texts = pa.array([["silent for 9 days"]] * state.customers.num_rows)
+    older = replace(state, customers=state.customers.set_column(place, "reasons", texts))
+    assert ask(older, lang="zh").items[0].reasons == ["silent for 9 days"]

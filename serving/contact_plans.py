@@ -25,6 +25,7 @@ from training.contact_curve import Cut, cuts, holdout_cost, shown, smallest_effe
 from training.contact_plan import GIVEN, ContactPlan, Economics, Limits, Prospects, SaveRate, plan_contacts
 from training.contact_words import assumptions
 from training.holdout import lots
+from training.reason_messages import say
 
 MODEL = "churn"
 SAVE_RATE, UPLIFT, NONE = "save_rate", "uplift", "none"
@@ -164,7 +165,7 @@ def _items(state: State, rows: Rows, plan: ContactPlan) -> list[PlannedContact]:
             kept_probability=round(kept, 6),
             worth=round(worth, 4),
             days_since_last_order=row["days_since_last_order"],
-            reasons=row["reasons"],
+            reasons=[say(reason) for reason in row["reasons"]],
         )
         for rank, (row, (profit, churn, kept, worth)) in enumerate(zip(told, numbers, strict=True), start=1)
     ]

@@ -77,7 +77,7 @@ _PLAN = {
             "kept_probability": 0.042,
             "worth": 254.9,
             "days_since_last_order": 19,
-            "reasons": ["silent for 19 days, usually orders every 6"],
+            "reasons": ["orders every 6 days, silent for 19 days"],
         }
     ],
     "held_out": ["7"],

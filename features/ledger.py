@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.runs import Ints, Runs
+from features.runs import Ints, Runs, in_order
 from features.schema import C
 
 SINCE, UNTIL, BEFORE = "since", "until", "before"
@@ -77,7 +77,9 @@ class Catalogue:
     def usual_price(self, category: Ints, day: Ints) -> NDArray[np.float64]:
         """`usual` of categories on days since 1970; NaN where none was sold that day."""
         keys = key_of_day(category, day)
-        place = np.searchsorted(self.usual_keys, keys)
+        order = in_order(keys)  # in order they are found several times as fast
+        place = np.empty(len(keys), np.int64)
+        place[order] = np.searchsorted(self.usual_keys, keys[order])
         known = np.append(self.usual_keys, -1)[place] == keys
         return np.where(known & (category >= 0), np.append(self.usual, np.nan)[place], np.nan)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.ledger import DAY, DAY_BITS, FOREVER, HALF_LIVES, MONEY, NEVER, SINCE, UNITS, UNTIL, Catalogue, Lines
-from features.runs import Ints, Runs
+from features.runs import Ints, Runs, in_order
 from features.schema import C
 
 _HOUR = DAY // 24
@@ -100,7 +100,7 @@ class _VisitsInOrder:
     """
 
     def __init__(self, place: Ints, gap: Ints) -> None:
-        order = np.argsort(place, kind="stable")
+        order = in_order(place)
         ends = np.cumsum(np.bincount(place)) if len(place) else np.zeros(0, np.int64)
         self.later = [order[start:end] for start, end in pairwise(ends)]
         self.gap = gap

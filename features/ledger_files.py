@@ -150,7 +150,8 @@ def write_ledger(
                     days[name].append(_save(columns, aside / _DAYS / f"{name}-{number}"))
                 else:
                     (aside / name).mkdir(exist_ok=True)
-                    pq.write_table(_arrow(columns, _names(catalogue, part)), aside / name / f"{number}.parquet", **_HOW)
+                    table = _arrow(columns, _names(catalogue, part))
+                    pq.write_table(table, aside / name / f"{number}.parquet", row_group_size=_ROW_GROUP, **_HOW)
         # A system may allow as few as 256 open files, and there is one for each epoch.
         for written in files.values():
             written.close()
@@ -166,12 +167,14 @@ def write_ledger(
         (aside / MANIFEST).write_text(json.dumps({"epochs": starts}), encoding="utf-8")
 
 
-#: Ids come in runs and repeat; numbers are read fastest plain.
+#: Ids come in runs and repeat; numbers are read fastest plain. Every row group has all of every column's range, so
+#: statistics would be written for nothing.
 _HOW: dict[str, Any] = {
     "compression": "lz4",
     "use_dictionary": [C.CUSTOMER_ID, C.PRODUCT_ID, C.CATEGORY],
-    "row_group_size": 200_000,
+    "write_statistics": False,
 }
+_ROW_GROUP = 1_000_000
 
 
 def _time(microseconds: int) -> datetime:
@@ -243,9 +246,8 @@ class _Epochs:
             if epoch not in self.writers:
                 (self.folder / str(epoch)).mkdir(parents=True)
                 where = self.folder / str(epoch) / "0.parquet"
-                how = {name: value for name, value in _HOW.items() if name != "row_group_size"}
-                self.writers[epoch] = pq.ParquetWriter(where, table.schema, **how)
-            self.writers[epoch].write_table(table.take(rows), row_group_size=_HOW["row_group_size"])
+                self.writers[epoch] = pq.ParquetWriter(where, table.schema, **_HOW)
+            self.writers[epoch].write_table(table.take(rows), row_group_size=_ROW_GROUP)
 
     def close(self) -> None:
         """End the files."""

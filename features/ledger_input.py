@@ -182,8 +182,7 @@ def _lines(table: pa.Table, catalogue: Catalogue, seen: int) -> Lines:
 
 def _money(column: pa.ChunkedArray) -> tuple[Ints, NDArray[np.bool_]]:
     """In 1/10,000, 0 where not given; and where it is. The lake's decimals are those numbers in 128 bits."""
-    values = column.combine_chunks()
+    values = column.cast(pa.decimal128(18, 4)).combine_chunks()
     given = pc.is_valid(values).to_numpy(zero_copy_only=False)
-    filled = pc.fill_null(values.cast(pa.decimal128(18, 4)), 0)
-    words = np.frombuffer(filled.buffers()[1], np.int64)
-    return words[2 * filled.offset : 2 * (filled.offset + len(filled)) : 2].copy(), given
+    words = np.frombuffer(values.buffers()[1], np.int64)[2 * values.offset : 2 * (values.offset + len(values)) : 2]
+    return np.where(given, words, 0), given

@@ -23,7 +23,7 @@ from features.ledger import (
     key_of_day,
 )
 from features.ledger_things import enters, leaves, now_repeated
-from features.runs import Ints, Runs
+from features.runs import Ints, Runs, in_order
 from features.schema import C
 
 
@@ -62,7 +62,7 @@ def sales_of(lines: Lines, pairs: Mapping[str, NDArray[Any]]) -> dict[str, dict[
 
 def by_product_and_day(product: Ints, day: Ints, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """One row for each product and day, in order: sums, but the least `first_at` and the greatest `last_at`."""
-    order = np.argsort(key_of_day(product, day), kind="stable")
+    order = in_order(key_of_day(product, day))
     product, day = product[order], day[order]
     runs = Runs(product, day)
     how = {"first_at": runs.least, "last_at": runs.most}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.ledger import BEFORE, DAY, FOREVER, LOGS, NEVER, PAIR_DAYS, SECOND, SINCE, THINGS, UNTIL, Lines
-from features.runs import Ints, Runs
+from features.runs import Ints, Runs, in_order
 from features.schema import C
 
 
@@ -24,7 +24,7 @@ def bought_of(lines: Lines, thing: Ints, name: str, *, only: Ints | None = None)
     rows = np.flatnonzero(lines.bought) if only is None else only
     rows = rows[thing[rows] >= 0]
     key = lines.customer[rows] * (int(thing.max(initial=0)) + 1) + thing[rows]
-    rows = rows[np.argsort(key, kind="stable")]
+    rows = rows[in_order(key)]
     # An order has one place among the customer's, so the lines of one are told from those of another by it.
     grain = Runs(lines.customer[rows], thing[rows], lines.time[rows], lines.nth_order[rows])
     bought, rows = grain.lengths, rows[grain.starts]

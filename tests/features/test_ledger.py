@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from features.home import Home, remove_directory
 from features.ingest import ingest
 from features.lake import read_lake
 from features.ledger_store import lake_ledger
+from features.runs import in_order
 from features.settings import Settings
 from features.snapshot import Snapshot, naive_utc, take_snapshot
 from tests.features.small_shop import arrow, line, snapshot_of, write_random_shop
@@ -258,3 +260,10 @@ def test_a_ledger_killed_while_it_is_written_is_made_anew_and_leaves_nothing_beh
     ledger = lake_ledger(lake, connect(shop))
     assert list((shop.home / "ledgers").iterdir()) == [ledger.path]
     assert ledger.rows("totals", datetime(2024, 8, 1)).count().to_pyarrow().as_py() >= 40
+
+
+@given(
+    st.lists(st.integers(-5, 5) | st.integers(-(2**62), 2**62), max_size=50).map(lambda keys: np.array(keys, np.int64))
+)
+def test_rows_are_put_in_order_and_equal_ones_stay_as_they_stand(keys: np.ndarray) -> None:
+    assert in_order(keys).tolist() == sorted(range(len(keys)), key=lambda row: keys[row])

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +31,15 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow.parquet as pq
 
 from benchmarks.made_scores import made_scores
-from features.home import Home
+from features.home import Home, write_text
 from features.settings import load_settings
 from serving.database import open_database
 from serving.event_log import EventLog, rows_of
 from serving.event_types import Event
+from serving.last_good import CURRENT
 from serving.server import answers, command, environment, free_port, stop
 
 OUT = Path(__file__).parent / "out"
@@ -94,6 +96,7 @@ def main() -> None:
         home = Home(given.home or Path(folder) / "home")
         measured: dict[str, Any] = {"machine": machine(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
         if given.only in (None, "load", "memory"):
+            made_scores(home, version="made-next", customers=given.customers, products=PRODUCTS, seed=1)
             made_scores(home, version="made", customers=given.customers, products=PRODUCTS)
         if given.only in (None, "load"):
             measured["load"] = load(home, Path(folder), given)
@@ -283,30 +286,56 @@ def bare(folder: Path, *, workers: int) -> Iterator[int]:
 
 
 def memory(home: Home, folder: Path) -> dict[str, Any]:
-    """What one worker and one more cost (PSS: shared pages are split between those who share them), and the start."""
-    found: dict[str, Any] = {}
-    for workers in (1, 2):
+    """What a server of one, two and three workers takes under the same load, and how long each takes to be ready.
+
+    Counted is PSS (/proc/PID/smaps_rollup: a page shared by n processes counts 1/n in each), of the workers and the
+    process they are forked from, after requests of 20,000 customers to all workers together, and once more after
+    another scoring was taken up and as many requests were answered. BentoML's process that watches them is told apart.
+    """
+    bodies = folder / "bodies"
+    customers = pq.read_metadata(home.scores / "versions" / "made" / "customers.parquet").num_rows
+    bodies.write_text("".join(f"{json.dumps(body)}\n" for body in mix(customers)), encoding="utf-8")
+    found: dict[str, Any] = {"customers": customers, "products": PRODUCTS, "counted": "PSS"}
+    totals: dict[str, list[float]] = {"loaded": [], "after_reload": []}
+    for workers in (1, 2, 3):
+        write_text(home.scores / CURRENT, "made")
         started = time.perf_counter()
         with regulars(home, folder, workers=workers) as port:
             found[f"start_to_ready_seconds_{workers}"] = time.perf_counter() - started
-            time.sleep(8 if workers > 1 else 0)  # until the second is ready too
-            for _ in range(50):
-                _ask(port, "POST", "/v1/recommendations", b'{"customer_id": "c0000001"}')
-            found[f"worker_mb_{workers}"] = [_pss(one.pid) / 1e6 for one in _workers(port)]
-    one, two = sum(found["worker_mb_1"]), sum(found["worker_mb_2"])
-    found["extra_worker_share_of_first"] = (two - one) / one
+            _until(lambda p=port, n=workers: len(_workers(p)) == n + (n > 1))
+            for name in totals:
+                if name == "after_reload":
+                    write_text(home.scores / CURRENT, "made-next")
+                    time.sleep(10)
+                wrk(folder, bodies, port, "/v1/recommendations", seconds=6, connections=32)
+                each = {one.name(): [] for one in _workers(port)}
+                for one in _workers(port):
+                    each[one.name()].append(round(_pss(one.pid) / 1e6, 1))
+                found[f"{name}_mb_{workers}"] = each
+                totals[name].append(sum(map(sum, each.values())))
+            found["watcher_mb"] = round(_pss(_servers(port)[0].pid) / 1e6, 1)
+    for name, (one, two, three) in totals.items():
+        found[f"second_worker_share_of_first_{name}"] = (two - one) / one
+        found[f"third_worker_share_of_first_{name}"] = (three - two) / one
     return found
 
 
+def _until(met: Callable[[], bool]) -> None:
+    while not met():
+        time.sleep(0.2)
+
+
+def _servers(port: int) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if f"--port {port}" in " ".join(p.info["cmdline"] or [])]
+
+
 def _workers(port: int) -> list[psutil.Process]:
-    mine = [p for p in psutil.process_iter(["cmdline"]) if f"--port {port}" in " ".join(p.info["cmdline"] or [])]
-    children = [child for parent in mine for child in parent.children(recursive=True)]
+    children = [child for parent in _servers(port) for child in parent.children(recursive=True)]
     return [child for child in children if "worker.service" in " ".join(child.cmdline())]
 
 
 def _cpu_seconds(port: int) -> float:
-    mine = [p for p in psutil.process_iter(["cmdline"]) if f"--port {port}" in " ".join(p.info["cmdline"] or [])]
-    every = {p.pid: p for parent in mine for p in (parent, *parent.children(recursive=True))}
+    every = {p.pid: p for parent in _servers(port) for p in (parent, *parent.children(recursive=True))}
     return sum(times.user + times.system for times in (p.cpu_times() for p in every.values()))
 
 

@@ -118,9 +118,15 @@ class Catalogue:
         return np.asarray(column.of_product == position)
 
 
-def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
-    """From the product table of the ranked lists. An empty `in_stock` means that it can be sold."""
-    ids = products["product_id"].to_pylist()
+def make_catalogue(products: pa.Table, popular: NDArray[np.int32], before: Catalogue | None = None) -> Catalogue:
+    """From the product table of the ranked lists. An empty `in_stock` means that it can be sold.
+
+    What is as it was in the catalogue `before` is taken from it: workers share those objects, and make no new ones.
+    """
+    ids: Sequence[str] = products["product_id"].to_pylist()
+    codes: Mapping[str, int] = {}
+    if before is not None and before.ids == ids:
+        ids, codes = before.ids, before.codes
     first = np.asarray(popular, dtype=np.int32)
     rest = np.setdiff1d(np.arange(len(ids), dtype=np.int32), first)
     by_popularity = np.concatenate([first, rest])
@@ -138,8 +144,8 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
     )
     return Catalogue(
         ids=ids,
-        codes={product: code for code, product in enumerate(ids)},
-        names=products["name"].to_pylist(),
+        codes=codes or {product: code for code, product in enumerate(ids)},
+        names=_texts(products["name"], () if before is None else before.names),
         prices=prices,
         price_of=np.array([np.nan if price is None else price for price in prices], dtype=np.float64),
         in_stock=in_stock,
@@ -149,9 +155,18 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32]) -> Catalogue:
         by_popularity=by_popularity,
         place=place,
         popular_count=len(first),
-        categories=products["category"].to_pylist(),
+        categories=_texts(products["category"], () if before is None else before.categories),
         popular=first.tolist(),
     )
+
+
+def _texts(column: pa.ChunkedArray, before: Sequence[str | None]) -> Sequence[str | None]:
+    """The texts of a column; equal ones, and those there were before, are one object."""
+    encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    known = dict(zip(before, before, strict=True))
+    values = [known.get(value, value) for value in encoded.dictionary.to_pylist()]
+    found = [None if code is None else values[code] for code in encoded.indices.to_pylist()]
+    return before if found == before else found
 
 
 def _seconds(products: pa.Table, name: str) -> NDArray[np.float64]:

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
+_SET_NAME = 15  # PR_SET_NAME
+#: What stands in the command line of a server: BentoML's own, or ours (see serving.launch).
+_SERVERS = (b"bentoml", b"serving.launch")
 
 
 def end_with_parent() -> bool:
@@ -16,16 +19,28 @@ def end_with_parent() -> bool:
     if sys.platform != "linux":
         return False
     parent = os.getppid()
-    done = bool(ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0) == 0)
+    done = bool(_control(_SET_DEATH_SIGNAL, signal.SIGTERM) == 0)
     # It may have ended before we asked, or before we were so far as to know who it was.
-    if done and (os.getppid() != parent or not _is_server(parent)):
+    if done and (os.getppid() != parent or not is_server(parent)):
         os.kill(os.getpid(), signal.SIGTERM)
     return done
 
 
-def _is_server(process: int) -> bool:
-    """Whether a process is BentoML's, which starts workers; whoever takes in orphans is not."""
+def name_process(name: str) -> None:
+    """Give this process a name that `top` and `ps` show, on Linux; 15 bytes of it count."""
+    if sys.platform == "linux":
+        _control(_SET_NAME, name.encode())
+
+
+def is_server(process: int) -> bool:
+    """Whether a process is a server, which starts workers; whoever takes in orphans is not."""
     try:
-        return b"bentoml" in Path(f"/proc/{process}/cmdline").read_bytes()
+        line = Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:  # it is gone, or /proc is not there to say
         return not Path("/proc/self").exists()
+    return any(server in line for server in _SERVERS)
+
+
+def _control(option: int, value: int | bytes) -> int:
+    found: int = ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    return found

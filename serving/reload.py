@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import pyarrow as pa
 
 from features.errors import RegularsError
 from features.home import Home
@@ -73,16 +77,18 @@ class Holder:
         return True
 
     def _load(self, version: str) -> State:
+        before = self.state.catalogue
         if self.pin is not None:
             # Scoring prunes old versions; the copy stays for as long as the pin is wanted.
-            return read_state(keep(self.home, version, under=PINNED), version=version)
-        return read_state(self.home.scores / "versions" / version, version=version)
+            return read_state(keep(self.home, version, under=PINNED), version=version, before=before)
+        return read_state(self.home.scores / "versions" / version, version=version, before=before)
 
     def _load_variants(self) -> None:
         for version in self._wanted:
             if version not in self.variants:
                 try:
-                    self.variants[version] = read_state(keep(self.home, version, under=PINNED), version=version)
+                    kept = keep(self.home, version, under=PINNED)
+                    self.variants[version] = read_state(kept, version=version, before=self.state.catalogue)
                 except _FAILURES as error:
                     self._failed(version, error)
                     self.problem = f"an experiment's scores could not be loaded: {error}"
@@ -118,13 +124,16 @@ class Holder:
 
 
 def freeze() -> None:
-    """Keep the collector from walking what is loaded; it stays until the next scoring.
+    """Keep the collector from walking what is loaded; it stays until the next scoring. Unused memory is given back.
 
     A full collection over a large heap stops every request; what requests leave behind is freed without it.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 1_000)
+    pa.default_memory_pool().release_unused()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def watch(refresh: Callable[[], object], *, every: float, stop: threading.Event) -> threading.Thread:

@@ -172,19 +172,36 @@ class Runtime:
         )
 
 
-def open_runtime(settings: Settings, *, metrics: Metrics | None = None) -> Runtime:
-    """The parts that the settings ask for, nothing loaded yet. Raises ConfigError for a wrong experiments file."""
-    home = Home(settings.home)
+def open_holder(settings: Settings, metrics: Metrics) -> Holder:
+    """What holds the scores that the settings and their experiments ask for, nothing loaded yet."""
+    variants = [v for experiment in _experiments(settings).values() for v in experiment.variants.values()]
+    return Holder(
+        Home(settings.home),
+        metrics,
+        pin=settings.pin,
+        variants=sorted({v.scores for v in variants if v.scores is not None}),
+        fallback_file=settings.fallback_file,
+    )
+
+
+def _experiments(settings: Settings) -> Experiments:
+    return {} if settings.experiments_file is None else read_experiments(settings.experiments_file)
+
+
+def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: Holder | None = None) -> Runtime:
+    """The parts that the settings ask for, around `holder` where it is there already, else with nothing loaded yet.
+
+    Raises ConfigError for a wrong experiments file.
+    """
     counted = metrics or Metrics()
     counted.known_strategies = frozenset(STRATEGIES)
-    experiments = {} if settings.experiments_file is None else read_experiments(settings.experiments_file)
-    wanted = {v.scores for e in experiments.values() for v in e.variants.values() if v.scores is not None}
+    experiments = _experiments(settings)
     counted.known_variants = frozenset(name for e in experiments.values() for name in e.variants)
     database = open_database(settings)
     events = EventLog(database)
     return Runtime(
         settings=settings,
-        holder=Holder(home, counted, pin=settings.pin, variants=sorted(wanted), fallback_file=settings.fallback_file),
+        holder=holder or open_holder(settings, counted),
         database=database,
         events=events,
         feed=LiveFeed(events, Live()),

@@ -14,17 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from features.errors import RegularsError
-from features.home import Home
 from features.settings import Settings
-from serving.experiments import read_experiments
-from serving.last_good import static_list
+from serving import starting
 
-SERVICE = "serving.service:Regulars"
+LAUNCHER = "serving.launch"
 
 
 def command(*, host: str, port: int) -> list[str]:
     """The command that serves."""
-    return [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
+    return [sys.executable, "-m", LAUNCHER, "--host", host, "--port", str(port)]
 
 
 def is_free(host: str, port: int) -> bool:
@@ -52,9 +50,7 @@ def serve(*, host: str, port: int, settings: Settings) -> None:
 
     Raises RegularsError for a port in use, ConfigError for a setting the server could not start with.
     """
-    if settings.experiments_file is not None:
-        read_experiments(settings.experiments_file)
-    static_list(Home(settings.home), settings.fallback_file)
+    starting.check(settings)
     if not is_free(host, port):
         raise RegularsError(
             f"Port {port} on {host} is in use. Stop what listens there, or take another:  "

@@ -1,28 +1,37 @@
-"""The BentoML service: wiring alone. `bentoml serve serving.service:Regulars`, or `regulars serve`."""
+"""The BentoML service: wiring alone. `bentoml serve serving.service:Regulars`, or `regulars serve`.
+
+BentoML imports this in the process that starts and watches workers, which needs the service's name and its settings
+checked, and in each worker, which needs all the rest. Several workers are forked by ours; see `serving.workers`.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
+from typing import Any
 
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.settings import current_settings
-from serving import counting, protocol
-from serving.app import build_app
-from serving.parent import end_with_parent
-from serving.reload import watch
-from serving.runtime import open_runtime
+from serving import protocol, starting
 
 RELOAD_SECONDS = 1.0
 log = logging.getLogger("regulars.serving")
 
-runtime = open_runtime(current_settings())
-api = build_app(runtime)
-protocol.install()
-log.info("counting in %s", "shared files" if counting.SHARED in os.environ else "memory")
+
+async def _no_worker(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise RuntimeError("this process starts workers and answers nothing")
+
+
+runtime: Any = None
+api: ASGIApp = _no_worker
+starting.check(current_settings())
+if bentoml.server_context.worker_index is not None:
+    from serving.worker import make_worker, watch
+
+    runtime, api = make_worker()
+    protocol.install()
 
 
 class OwnPaths:
@@ -55,7 +64,7 @@ def _ours_first(theirs: ASGIApp) -> ASGIApp:
 
 @bentoml.service(
     name="regulars",
-    workers=runtime.settings.workers,
+    workers=1,
     traffic={"timeout": 30},
     metrics={"enabled": False},  # /metrics is ours
     logging={"access": {"enabled": False}},
@@ -66,8 +75,8 @@ class Regulars:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
-        end_with_parent()
         runtime.start()
+
         watch(runtime.refresh, every=RELOAD_SECONDS, stop=self.stop)
 
     @bentoml.on_shutdown

@@ -107,8 +107,8 @@ def scored_state(home: Home) -> State:
     return state
 
 
-def read_state(directory: Path, *, version: str) -> State:
-    """The scoring in `directory`."""
+def read_state(directory: Path, *, version: str, before: Catalogue | None = None) -> State:
+    """The scoring in `directory`. `before`: the catalogue that answered until now, of which most stays as it is."""
     about = _about(directory)
     customers = pq.read_table(directory / CUSTOMERS).combine_chunks()
     ranking = _ranking(directory / RANKING) if (directory / RANKING).is_dir() else None
@@ -116,7 +116,7 @@ def read_state(directory: Path, *, version: str) -> State:
     ranked_rows = {} if ranking is None else _positions(ranking.customers)
     if ranked_rows == rows:
         ranked_rows = rows  # everybody has a list, as is usual: one dictionary of ids is enough
-    catalogue = None if ranking is None else make_catalogue(ranking.products, ranking.popular)
+    catalogue = None if ranking is None else make_catalogue(ranking.products, ranking.popular, before)
     return State(
         version=version,
         about=about,

@@ -1,3 +1,6 @@
+import dataclasses
+import subprocess
+import sys
 import threading
 import time
 
@@ -57,3 +60,38 @@ def test_watching_takes_up_new_scores_by_itself_until_stopped(scored_home: Home,
     thread.join(5)
     assert holder.state.version == "v2"
     assert not thread.is_alive()
+
+
+def test_products_that_stay_as_they_were_are_the_same_objects_in_the_next_scoring(
+    scored_home: Home, write_scores, ranked_lists
+) -> None:
+    holder = Holder(scored_home)
+    holder.refresh()
+    before = holder.state.catalogue
+    names = ranked_lists.products["name"].to_pylist()
+    renamed = ranked_lists.products.set_column(1, "name", [[*names[:-1], "Figs"]])
+    write_scores(scored_home, "v2", ranking=dataclasses.replace(ranked_lists, products=renamed))
+    holder.refresh()
+    after = holder.state.catalogue
+    assert after.codes is before.codes
+    assert after.names == [*names[:-1], "Figs"]
+    assert all(new is old for new, old in zip(after.names[:-1], before.names[:-1], strict=True))
+    assert after.categories is before.categories
+
+
+def test_what_answers_loads_without_pandas_and_a_data_frame_is_still_to_be_had(scored_home: Home) -> None:
+    code = """
+import sys
+from pathlib import Path
+from serving.lean import leave_pandas_out
+leave_pandas_out()
+from features.home import Home
+from serving.reload import Holder
+from serving.worker import make_worker
+assert Holder(Home(Path(sys.argv[1]))).refresh()
+print("pandas" in sys.modules)
+import pyarrow as pa
+print(pa.table({"a": [1]}).to_pandas().shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(scored_home.root)], capture_output=True, text=True)
+    assert done.stdout.split("\n") == ["False", "(1, 1)", ""], done.stderr

@@ -53,7 +53,17 @@ def kept(home: Home) -> list[str]:
 def workers(process_id: int) -> list[psutil.Process]:
     children = psutil.Process(process_id).children(recursive=True)
     alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "worker.service" in " ".join(child.cmdline())]
+    started = [child for child in alive if "worker.service" in " ".join(child.cmdline())]
+    return [child for child in started if child.name() != "regulars-parent"]
+
+
+def parent_of_workers(process_id: int) -> psutil.Process:
+    (found,) = [one for one in psutil.Process(process_id).children() if one.name() == "regulars-parent"]
+    return found
+
+
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def wait_until(met, *, seconds: float = 60) -> None:
@@ -68,7 +78,28 @@ def test_a_worker_does_not_outlive_a_server_killed_alone(scored_home: Home, tmp_
     with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "serve.log") as process:
         (worker,) = workers(process.pid)
         os.kill(process.pid, signal.SIGKILL)
-        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: ended(worker))
+        wait_until(lambda: is_free(HOST, port))
+
+
+def test_workers_answer_on_without_the_process_they_came_from_and_not_without_the_server(
+    scored_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_WORKERS", "2")
+    port = free_port(HOST, 24180)
+    asked = RecommendationRequest(customer_id="ann", k=1)
+    with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "serve.log") as process:
+        wait_until(lambda: len(workers(process.pid)) == 2)
+        old = workers(process.pid)
+        parent = parent_of_workers(process.pid)
+        parent.kill()
+        wait_until(lambda: ended(parent))
+        for _ in range(20):  # none of them is refused or waits for a start
+            assert Client(HOST, port, timeout=1).recommend(asked).items[0].product_id == "p1"
+        wait_until(lambda: len(workers(process.pid)) == 2)  # BentoML starts a successor with workers of its own
+        assert not any(ended(worker) for worker in old)
+        os.kill(process.pid, signal.SIGKILL)
+        wait_until(lambda: all(ended(worker) for worker in old))
         wait_until(lambda: is_free(HOST, port))
 
 

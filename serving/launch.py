@@ -1,0 +1,24 @@
+"""`python -m serving.launch --host HOST --port PORT`: BentoML's server of our service, without its command line.
+
+It serves as `bentoml serve serving.service:Regulars` does, a second sooner: that loads every command of BentoML first.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from serving.service import Regulars
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(prog="python -m serving.launch", description=__doc__)
+    parser.add_argument("--host", required=True, help="Address to listen on.")
+    parser.add_argument("--port", required=True, type=int, help="Port to listen on.")
+    given = parser.parse_args()
+    # The decorator makes a service of the class, which type checkers do not see.
+    Regulars.serve_http(host=given.host, port=given.port)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""What must be right before a server starts: what is wrong is said once and at once, and not by every worker."""
+
+from __future__ import annotations
+
+from features.settings import Settings
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigError or DataError for a setting that the server could not start with.
+
+    What reads a file is imported only where the file is named: the process that watches workers stays small.
+    """
+    if settings.experiments_file is not None:
+        from serving.experiments import read_experiments
+
+        read_experiments(settings.experiments_file)
+    if settings.rules_file is not None:
+        from serving.rules import read_rules
+
+        read_rules(settings.rules_file)
+    if settings.fallback_file is not None:
+        from features.home import Home
+        from serving.last_good import static_list
+
+        static_list(Home(settings.home), settings.fallback_file)
+    if settings.database_url is not None:
+        from serving.database import open_database
+
+        open_database(settings).close()

@@ -1,0 +1,55 @@
+"""What a worker of the server is made of, put together in the order that lets workers share memory."""
+
+from __future__ import annotations
+
+import importlib
+
+from starlette.types import ASGIApp
+
+from features.settings import current_settings
+from serving import counting as counting  # settles how to count, before the metrics are made
+from serving.app import build_app
+from serving.lean import leave_pandas_out
+from serving.metrics import Metrics
+from serving.parent import end_with_parent
+from serving.reload import freeze, watch
+from serving.runtime import Runtime, open_holder, open_runtime
+from serving.workers import fork_workers
+
+__all__ = ["make_worker", "watch"]
+
+#: What BentoML and its server import when they start to serve; forked workers share what came before.
+_IMPORTED_LATER = (
+    "_bentoml_impl.client",
+    "_bentoml_impl.server.app",
+    "anyio._backends._asyncio",
+    "anyio.from_thread",
+    "bentoml._internal.runner.container",
+    "bentoml._internal.server.http.traffic",
+    "bentoml._internal.utils.telemetry",
+    "opentelemetry.instrumentation.asgi",
+    "opentelemetry.sdk.trace.export",
+    "sqlalchemy.dialects.sqlite",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.websockets.auto",
+)
+
+
+def make_worker() -> tuple[Runtime, ASGIApp]:
+    """The parts of this worker and the application over them. With several workers, returns in each of them.
+
+    Nothing that belongs to one process is open before the fork: no database, no event loop.
+    """
+    settings, metrics = current_settings(), Metrics()
+    end_with_parent()
+    leave_pandas_out()
+    holder = open_holder(settings, metrics)
+    if settings.workers > 1:
+        for name in _IMPORTED_LATER:
+            importlib.import_module(name)
+        holder.refresh()
+        freeze()
+        fork_workers(settings.workers)
+    runtime = open_runtime(settings, metrics=metrics, holder=holder)
+    return runtime, build_app(runtime)

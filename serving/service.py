@@ -6,7 +6,6 @@ checked, and in each worker, which needs all the rest. Several workers are forke
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Any
 
@@ -17,7 +16,6 @@ from features.settings import current_settings
 from serving import protocol, starting
 
 RELOAD_SECONDS = 1.0
-log = logging.getLogger("regulars.serving")
 
 
 async def _no_worker(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -76,7 +74,6 @@ class Regulars:
     def __init__(self) -> None:
         self.stop = threading.Event()
         runtime.start()
-
         watch(runtime.refresh, every=RELOAD_SECONDS, stop=self.stop)
 
     @bentoml.on_shutdown

@@ -70,7 +70,7 @@ def ingest(
     the next load goes on; the database's address stands in REGULARS_SOURCE_URL.
 
     With --source events, what the server wrote down while it answered: live
-    events, and contacts with customers. Each comes into the lake once.
+    events, contacts with customers and those held out. Each comes in once.
 
     Later files add to what is there. Rows that break the contract are set aside
     with the reason, and counted; they never stop the load.

@@ -17,7 +17,9 @@ from features.terminal import out, print_json, print_table, progress
 if TYPE_CHECKING:
     from serving.database import Database
     from serving.schemas_contact import CampaignPage, ContactPlanPage, ContactPlanRequest
+    from serving.state import State
     from training.contact_plan import ContactPlan
+    from training.contact_results import Result
 
 app = typer.Typer(no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -186,19 +188,39 @@ def contact_results(campaign: CampaignName, as_json: AsJson = False) -> None:
     """What came of a recorded list: outcomes so far, and its effect against those held out once that is known.
 
     The effect is known when the horizon has passed and its orders are loaded:
-    regulars ingest, regulars ingest --source events, regulars score.
+    regulars ingest, then regulars ingest --source events. After regulars score
+    the next list goes by it. Customers count as they were assigned: all of the
+    list as contacted, whether or not anybody reached them.
     """
     import msgspec
 
     from serving.campaigns import campaign_page
     from serving.plan_log import PlanLog
+    from serving.state import load_state
 
+    state = load_state(Home(current_settings().home))
+    results, as_of = _results(state)
     with _database() as database:
-        page = campaign_page(campaign, PlanLog(database))
+        page = campaign_page(campaign, PlanLog(database), results, as_of=as_of)
     if as_json:
         print_json(msgspec.to_builtins(page))
     else:
         _show_results(page)
+
+
+def _results(state: State) -> tuple[list[Result], str | None]:
+    """As the lake is now, which may be newer than the scores; and the moment of its last order."""
+    from features.errors import NotReadyError
+    from training.cli_arguments import current_context
+    from training.contact_results import campaign_results
+    from training.dataset import horizon_of
+
+    try:
+        context = current_context()
+    except NotReadyError:
+        return [], None
+    horizon = state.about.get("horizon_days") or horizon_of(context)
+    return campaign_results(context, horizon_days=horizon), context.lake.manifest["last_order_at"]
 
 
 def _show_results(page: CampaignPage) -> None:
@@ -209,4 +231,13 @@ def _show_results(page: CampaignPage) -> None:
         rows += [("no outcome yet", listed - sum(page.outcomes.values()))]
         rows += [("held out and yet contacted", page.held_out_contacted)] if page.held_out_contacted else []
         print_table(f"{page.campaign_id}, planned {page.plan.planned_at[:10]}", ("customers", ""), rows)
+    found = page.effect
+    if found is not None:
+        kept = (f"{found.contacted_kept / found.contacted:.1%}", f"{found.held_out_kept / found.held_out:.1%}")
+        arms = [("contacted", found.contacted, kept[0]), ("held out", found.held_out, kept[1])]
+        print_table(f"Ordered within the horizon, by orders up to {found.as_of[:10]}", ("", "customers", "kept"), arms)
+        out.print(f"Difference {found.difference:+.1%}, 95 % interval {found.low:+.1%} to {found.high:+.1%}")
+        if found.save_rate is not None:
+            ends = f"{found.save_rate_low:.1%} to {found.save_rate_high:.1%}"
+            out.print(f"Save rate {found.save_rate:.1%} of those who would have stopped, 95 % interval {ends}")
     out.print(f"[yellow]note[/] {page.effect_note}", soft_wrap=True)

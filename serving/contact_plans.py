@@ -10,6 +10,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.campaign_results import measured_save_rate, results_of
 from serving.csv_text import cells, csv_bytes
 from serving.outcomes import Contacts
 from serving.schemas_contact import (
@@ -91,7 +92,7 @@ def contact_plan(
     limits = Limits(asked.budget, asked.head_count, asked.holdout_share)
     held = state.customers
     lot = np.empty(0) if held is None else lots(held["customer_id"].take(found.rows), asked.campaign_id)
-    rate, measured_by = _save_rate(asked)
+    rate, measured_by = _save_rate(state, asked)
     within = limits if limits.head_count is not None else Limits(limits.budget, MOST_CONTACTS, limits.holdout_share)
     plan = plan_contacts(Prospects(found.churn, found.worth, lot), money, rate, within)
     horizon = int(state.about.get("horizon_days") or 0)
@@ -133,8 +134,12 @@ def as_csv(page: ContactPlanPage) -> bytes:
     return csv_bytes([header, *([page.campaign_id, *cells(item), told] for item in page.items)])
 
 
-def _save_rate(asked: ContactPlanRequest) -> tuple[SaveRate, str]:
-    return (SaveRate() if asked.save_rate is None else SaveRate(asked.save_rate, source=GIVEN)), ""
+def _save_rate(state: State, asked: ContactPlanRequest) -> tuple[SaveRate, str]:
+    """As asked, else as measured, else assumed; and by what it was measured, or why it was not."""
+    if asked.save_rate is not None:
+        return SaveRate(asked.save_rate, source=GIVEN), ""
+    measured, by = measured_save_rate(results_of(state))
+    return (SaveRate() if measured is None else measured), by
 
 
 def _ids(state: State, rows: Rows) -> list[str]:

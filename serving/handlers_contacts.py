@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from features.errors import DataError
 from serving.answering import count_strategy, runtime_of
+from serving.campaign_results import results_of
 from serving.campaigns import campaign_page
 from serving.contact_plans import as_csv
 from serving.exchange import NoQuery, as_json, decode, path_id, query, read_body
@@ -61,4 +62,6 @@ async def campaign(request: Request) -> Response:
     query(request, NoQuery)
     runtime = runtime_of(request)
     name = path_id(request, "campaign_id")
-    return as_json(await asyncio.to_thread(campaign_page, name, runtime.plans))
+    state = runtime.holder.state
+    page = await asyncio.to_thread(campaign_page, name, runtime.plans, results_of(state), as_of=state.as_of)
+    return as_json(page)

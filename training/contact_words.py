@@ -54,7 +54,8 @@ def _effect(plan: ContactPlan, measured_by: str) -> str:
         if rate.low <= 0:
             said += " The interval holds 0, so the contacts may have done nothing, or harm."
     else:
-        word = "assumed, for no campaign has measured it" if rate.source == ASSUMED else "as told, not measured"
+        word = f"assumed, for no campaign has measured it yet ({measured_by or 'nobody was held out'})"
+        word = word if rate.source == ASSUMED else "as told, not measured"
         said += f": {word}. A contact can also make a customer leave; only a hold-out shows it."
     return said if needed is None else f"{said} Below {needed:.1%} the list earns nothing."
 

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from training.intervals import wilson
 from training.metrics_outcome import BINS, EDGE
 
 INK, MUTED, FAINT = "#22303c", "#8796a3", "#e6eaed"
@@ -33,7 +34,7 @@ def reliability(path: Path, happened: NDArray[np.bool_], probability: Floats, *,
     groups = [group for group in np.array_split(order, BINS) if len(group)]
     predicted = np.array([probability[group].mean() for group in groups])
     seen = np.array([happened[group].mean() for group in groups])
-    low, high = np.array([_wilson(happened[group]) for group in groups]).T
+    low, high = np.array([wilson(int(happened[group].sum()), len(group)) for group in groups]).T
     with _figure(path, title, height=6.4) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         top = min(float(max(predicted.max(), high.max())) * 1.06, 1.0)
@@ -121,11 +122,3 @@ def _quiet(axes: Any) -> None:
     axes.yaxis.label.set(color=INK, fontsize=9)
     axes.grid(color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
-
-
-def _wilson(happened: NDArray[np.bool_]) -> tuple[float, float]:
-    """The 95% score interval of a share (Wilson 1927)."""
-    z, n, share = 1.96, len(happened), float(happened.mean())
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(middle - half, 0.0), min(middle + half, 1.0)

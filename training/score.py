@@ -20,6 +20,7 @@ from features.own import own_code
 from features.terminal import step
 from training.bundle import read_manifest, seal
 from training.champions import Champions, default_champions
+from training.contact_results import campaign_results
 from training.customer_scores import Predictions, score_table
 from training.fingerprint import code_hash
 from training.profiles import last_moment, profiles
@@ -130,6 +131,7 @@ def _fill(
         "customers": len(who),
         "models": used,
         "notes": notes,
+        "campaigns": [one.as_json() for one in campaign_results(context, horizon_days=horizon_days)],
     }
     seal(directory, kind=KIND, about=about)
 

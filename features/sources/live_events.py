@@ -1,5 +1,9 @@
 """What the server wrote down while it answered: live events, and contacts with customers; each into the lake once.
 
+A recorded contact plan comes as one contact for each customer on its list (when it was recorded, whatever became of
+the call) and one with treated = false for each held out: the two arms, by the same clock. An outcome of a customer on
+such a list is that contact and no further one; any other outcome is a contact of its own. A customer saved responded.
+
 The log numbers its rows; a load takes those after the number it stopped at before, which the lake's manifest holds, so
 that data and number change together. A visit later known to be a customer's brings its earlier events again: an
 event's id is its key, so the newer row takes the place of the older.
@@ -18,7 +22,7 @@ import sqlalchemy as sa
 from features.errors import DataError
 from features.home import Home
 from features.mapping import Field, TableSource
-from features.schema import CONTACTS, INTERACTIONS, Columns, Kind, TableContract
+from features.schema import CONTACTS, INTERACTIONS, RESPONSES, Columns, Kind, TableContract
 from features.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,9 +45,18 @@ _EVENTS = sa.table(
 _OUTCOMES = sa.table(
     "outcomes",
     sa.column("seq", sa.BigInteger),
-    *(sa.column(name, sa.String) for name in (_C.CAMPAIGN_ID, _C.CUSTOMER_ID, _C.CHANNEL)),
+    *(sa.column(name, sa.String) for name in (_C.CAMPAIGN_ID, _C.CUSTOMER_ID, _C.CHANNEL, "outcome")),
     sa.column(_C.OCCURRED_AT, sa.DateTime),
 )
+_MEMBERS = sa.table(
+    "contact_plan_members",
+    sa.column("seq", sa.BigInteger),
+    *(sa.column(name, sa.String) for name in (_C.CAMPAIGN_ID, _C.CUSTOMER_ID)),
+    sa.column(_C.TREATED, sa.Boolean),
+    sa.column("planned_at", sa.DateTime),
+)
+#: The outcome that counts as a response.
+SAVED = "saved"
 Rows = list[dict[str, Any]]
 
 
@@ -75,14 +88,15 @@ def pull(settings: Settings, scratch: Path, *, since: Mapping[str, str], say: Ca
         with engine.connect() as connection:
             say("interactions: reading the event log")
             events, last_event = _events(connection, int(since.get("events", "0")))
-            contacts, last_outcome = _contacts(connection, int(since.get("outcomes", "0")))
+            contacts, responses, last_outcome = _outcomes(connection, int(since.get("outcomes", "0")))
+            planned, last_member = _planned(connection, int(since.get("plans", "0")))
     except sa.exc.SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise DataError(f"The event log cannot be read: {said}. Nothing was loaded. Check database_url.") from None
     finally:
         engine.dispose()
-    marks = {**since, "events": str(last_event), "outcomes": str(last_outcome)}
-    written = ((INTERACTIONS, events), (CONTACTS, contacts))
+    marks = {**since, "events": str(last_event), "outcomes": str(last_outcome), "plans": str(last_member)}
+    written = ((INTERACTIONS, events), (CONTACTS, contacts + planned), (RESPONSES, responses))
     return Pulled([_written(contract, rows, scratch) for contract, rows in written if rows], marks)
 
 
@@ -118,20 +132,36 @@ def _owners(connection: sa.Connection, *, upto: int) -> dict[str, tuple[str, int
     return owners
 
 
-def _contacts(connection: sa.Connection, after: int) -> tuple[Rows, int]:
-    wanted = sa.select(_OUTCOMES).where(_OUTCOMES.c.seq > after).order_by(_OUTCOMES.c.seq)
+def _outcomes(connection: sa.Connection, after: int) -> tuple[Rows, Rows, int]:
+    """Contacts and responses that outcomes tell of, and the number of the last."""
+    on_a_list: sa.ColumnElement[bool] = sa.literal(False)
+    if sa.inspect(connection).has_table(_MEMBERS.name):
+        same = (_MEMBERS.c[name] == _OUTCOMES.c[name] for name in (_C.CAMPAIGN_ID, _C.CUSTOMER_ID))
+        on_a_list = sa.exists().where(*same, _MEMBERS.c[_C.TREATED])
+    wanted = sa.select(_OUTCOMES, on_a_list.label("on_a_list"))
+    wanted = wanted.where(_OUTCOMES.c.seq > after).order_by(_OUTCOMES.c.seq)
+    contacts, responses, last = [], [], after
+    for row in connection.execute(wanted).mappings():
+        last = row["seq"]
+        who = {_C.CAMPAIGN_ID: row[_C.CAMPAIGN_ID] or NO_CAMPAIGN, _C.CUSTOMER_ID: row[_C.CUSTOMER_ID]}
+        if not row["on_a_list"]:
+            at = {_C.CONTACTED_AT: row[_C.OCCURRED_AT], _C.CHANNEL: row[_C.CHANNEL]}
+            contacts.append(who | at | {_C.TREATED: True})
+        if row["outcome"] == SAVED:
+            responses.append(who | {_C.RESPONDED_AT: row[_C.OCCURRED_AT], _C.PRODUCT_ID: None, _C.AMOUNT: None})
+    return contacts, responses, last
+
+
+def _planned(connection: sa.Connection, after: int) -> tuple[Rows, int]:
+    """Contacts of recorded plans, those held out too, and the number of the last."""
+    if not sa.inspect(connection).has_table(_MEMBERS.name):
+        return [], after  # no server of this release has opened the log yet
+    wanted = sa.select(_MEMBERS).where(_MEMBERS.c.seq > after).order_by(_MEMBERS.c.seq)
     rows, last = [], after
     for row in connection.execute(wanted).mappings():
         last = row["seq"]
-        rows.append(
-            {
-                _C.CAMPAIGN_ID: row[_C.CAMPAIGN_ID] or NO_CAMPAIGN,
-                _C.CUSTOMER_ID: row[_C.CUSTOMER_ID],
-                _C.CONTACTED_AT: row[_C.OCCURRED_AT],
-                _C.CHANNEL: row[_C.CHANNEL],
-                _C.TREATED: True,
-            }
-        )
+        who = {name: row[name] for name in (_C.CAMPAIGN_ID, _C.CUSTOMER_ID, _C.TREATED)}
+        rows.append(who | {_C.CONTACTED_AT: row["planned_at"], _C.CHANNEL: None})
     return rows, last
 
 

@@ -86,6 +86,7 @@ def write_scores(
     customers: list[dict] | None = None,
     ranking: RankedLists | None = None,
     models: dict | None = None,
+    campaigns: list[dict] | None = None,
 ) -> Path:
     """A scoring as `regulars score` leaves it, made current."""
     directory = home.scores / "versions" / version
@@ -105,6 +106,7 @@ def write_scores(
         "customers": len(rows),
         "models": models or MODELS,
         "notes": [],
+        "campaigns": campaigns or [],
     }
     seal(directory, kind="scores", about=about)
     write_text(home.scores / "CURRENT", version)

@@ -3,13 +3,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import sqlalchemy as sa
 
 from features.errors import DataError
 from features.home import Home
 from features.ingest import ingest
 from features.lake import read_lake
 from features.settings import Settings, load_settings
-from serving.database import open_database
+from serving.database import contact_plan_members, open_database
 from serving.event_log import EventLog, identify_row, rows_of
 from serving.event_types import Event
 from serving.outcomes import Outcome, OutcomeLog
@@ -119,8 +120,50 @@ def test_outcomes_come_as_contacts(settings: Settings) -> None:
     expected = [("retention", "bob", moment, None, True), ("spring", "ann", moment, "phone", True)]
     columns = "campaign_id, customer_id, contacted_at, channel, treated"
     assert held(settings, columns, "contacts") == expected
+    # A customer saved responded; whom nobody but reached did not.
+    assert held(settings, "campaign_id, customer_id, responded_at", "responses") == [("spring", "ann", moment)]
     assert not load(settings).changed
     database.close()
+
+
+def test_a_recorded_list_comes_as_its_two_arms_and_its_outcomes_are_no_further_contacts(settings: Settings) -> None:
+    database = open_database(settings)
+    members = [
+        {"campaign_id": "june", "customer_id": who, "treated": treated, "planned_at": NOW, "until": NOW}
+        for who, treated in (("ann", True), ("bob", False), ("cat", True))
+    ]
+    with database.write() as connection:
+        connection.execute(sa.insert(contact_plan_members), members)
+    load(settings)
+    columns = "campaign_id, customer_id, contacted_at, treated"
+    arms = [("june", "ann", NOW, True), ("june", "bob", NOW, False), ("june", "cat", NOW, True)]
+    assert held(settings, columns, "contacts") == arms
+    OutcomeLog(database).append(
+        [
+            Outcome("o1", "ann", "reached", AT, campaign_id="june"),
+            Outcome("o2", "ann", "saved", AT, campaign_id="june"),
+            Outcome("o3", "bob", "reached", AT, campaign_id="june"),  # held out, and called all the same
+            Outcome("o4", "cat", "lost", AT, campaign_id="july"),  # of another campaign
+        ],
+        at=NOW,
+    )
+    load(settings)
+    moment = datetime(2024, 6, 1, 12)
+    others = [("july", "cat", moment, True), ("june", "bob", moment, True)]
+    assert held(settings, columns, "contacts") == sorted([*arms, *others])
+    assert held(settings, "customer_id", "responses") == [("ann",)]
+    assert not load(settings).changed
+    database.close()
+
+
+def test_a_log_without_plans_is_of_an_earlier_release(settings: Settings) -> None:
+    database = open_database(settings)
+    OutcomeLog(database).append([Outcome("o1", "ann", "saved", AT)], at=NOW)
+    with database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE contact_plan_members")
+    database.close()
+    load(settings)
+    assert held(settings, "customer_id", "contacts") == [("ann",)]
 
 
 def test_without_a_log_it_says_so(settings: Settings) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serving.state import State
-from training.contact_effect import enough, save_rate
+from training.contact_effect import Result, enough, save_rate
 from training.contact_plan import MEASURED, SaveRate
-from training.contact_results import Result
 
 
 def results_of(state: State) -> list[Result]:

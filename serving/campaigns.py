@@ -15,9 +15,9 @@ from training.contact_effect import (
     TOO_FEW,
     UNCLEAR,
     Arms,
+    Result,
     effect,
 )
-from training.contact_results import Result
 
 VERDICTS = {
     KEPT: "the contacts kept customers: the interval leaves no effect out",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from serving.database import Database
     from serving.schemas_contact import CampaignPage, ContactPlanPage, ContactPlanRequest
     from serving.state import State
+    from training.contact_effect import Result
     from training.contact_plan import ContactPlan
-    from training.contact_results import Result
 
 app = typer.Typer(no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -117,7 +117,7 @@ def contact_list(
     elif as_csv:
         sys.stdout.write(csv_of(page).decode())
         for sentence in page.assumptions:
-            progress.print(f"[dim]{sentence}[/]", soft_wrap=True)
+            progress.print(sentence, style="dim", markup=False, soft_wrap=True)
     else:
         _show_plan(page)
 

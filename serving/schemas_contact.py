@@ -104,6 +104,7 @@ class PlanSummary(Struct, frozen=True):
     save_rate_source: Literal["assumed", "measured", "given", "uplift", "none"]
 
 
+# Answers are kept as they were given and read again: a field added here later needs a default.
 class ContactPlanPage(Struct, frozen=True):
     """Whom to contact, whom to leave alone, what that is expected to bring, and all that it takes for granted."""
 

@@ -7,8 +7,10 @@ out. Only so are the two alike but for the list; comparing those reached would c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +53,31 @@ class Effect:
     difference: Estimate
     save_rate: Estimate | None
     verdict: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """One campaign: its arms, as far as their horizon has passed; and of how many customers it has not."""
+
+    campaign_id: str
+    first_contact_at: datetime  # UTC, without a zone
+    arms: Arms
+    not_yet: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Numbers and texts only."""
+        return {
+            "campaign_id": self.campaign_id,
+            "first_contact_at": self.first_contact_at.isoformat(),
+            "not_yet": self.not_yet,
+            **asdict(self.arms),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Result:
+        """The inverse of `as_json`."""
+        arms = Arms(*(found[name] for name in ("contacted", "contacted_kept", "held_out", "held_out_kept")))
+        return cls(found["campaign_id"], datetime.fromisoformat(found["first_contact_at"]), arms, found["not_yet"])
 
 
 def difference(arms: Arms) -> Estimate:

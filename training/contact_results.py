@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from features.engine import connect
 from features.labels import BOUGHT, campaign_labels
 from features.schema import CONTACTS, ORDER_LINES, C
-from training.contact_effect import Arms
+from training.contact_effect import Arms, Result
 from training.protocols import Context
 
 #: Campaigns looked at, the newest ones.
 MOST_CAMPAIGNS = 24
-
-
-@dataclass(frozen=True)
-class Result:
-    """One campaign: its arms, as far as their horizon has passed; and of how many customers it has not."""
-
-    campaign_id: str
-    first_contact_at: datetime  # UTC, without a zone
-    arms: Arms
-    not_yet: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Numbers and texts only."""
-        return {
-            "campaign_id": self.campaign_id,
-            "first_contact_at": self.first_contact_at.isoformat(),
-            "not_yet": self.not_yet,
-            **asdict(self.arms),
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Result:
-        """The inverse of `as_json`."""
-        arms = Arms(*(found[name] for name in ("contacted", "contacted_kept", "held_out", "held_out_kept")))
-        return cls(found["campaign_id"], datetime.fromisoformat(found["first_contact_at"]), arms, found["not_yet"])
 
 
 def campaign_results(context: Context, *, horizon_days: int) -> list[Result]:

@@ -2,7 +2,8 @@
 
 A recorded contact plan comes as one contact for each customer on its list (when it was recorded, whatever became of
 the call) and one with treated = false for each held out: the two arms, by the same clock. An outcome of a customer on
-such a list is that contact and no further one; any other outcome is a contact of its own. A customer saved responded.
+such a list is that contact and no further one; one of a customer held out is a contact of no campaign, so that the arms
+stay as they were drawn; any other outcome is a contact of its own. A customer saved responded.
 
 The log numbers its rows; a load takes those after the number it stopped at before, which the lake's manifest holds, so
 that data and number change together. A visit later known to be a customer's brings its earlier events again: an
@@ -134,17 +135,20 @@ def _owners(connection: sa.Connection, *, upto: int) -> dict[str, tuple[str, int
 
 def _outcomes(connection: sa.Connection, after: int) -> tuple[Rows, Rows, int]:
     """Contacts and responses that outcomes tell of, and the number of the last."""
-    on_a_list: sa.ColumnElement[bool] = sa.literal(False)
+    on_list: sa.ColumnElement[Any] = sa.null()
     if sa.inspect(connection).has_table(_MEMBERS.name):
         same = (_MEMBERS.c[name] == _OUTCOMES.c[name] for name in (_C.CAMPAIGN_ID, _C.CUSTOMER_ID))
-        on_a_list = sa.exists().where(*same, _MEMBERS.c[_C.TREATED])
-    wanted = sa.select(_OUTCOMES, on_a_list.label("on_a_list"))
+        on_list = sa.select(_MEMBERS.c[_C.TREATED]).where(*same).scalar_subquery()
+    wanted = sa.select(_OUTCOMES, on_list.label("on_list"))
     wanted = wanted.where(_OUTCOMES.c.seq > after).order_by(_OUTCOMES.c.seq)
     contacts, responses, last = [], [], after
     for row in connection.execute(wanted).mappings():
         last = row["seq"]
-        who = {_C.CAMPAIGN_ID: row[_C.CAMPAIGN_ID] or NO_CAMPAIGN, _C.CUSTOMER_ID: row[_C.CUSTOMER_ID]}
-        if not row["on_a_list"]:
+        # Held out and called all the same: a contact, but not of the campaign, whose arms stay as they were drawn.
+        held_out = row["on_list"] is not None and not row["on_list"]
+        campaign = NO_CAMPAIGN if held_out else row[_C.CAMPAIGN_ID] or NO_CAMPAIGN
+        who = {_C.CAMPAIGN_ID: campaign, _C.CUSTOMER_ID: row[_C.CUSTOMER_ID]}
+        if not row["on_list"]:
             at = {_C.CONTACTED_AT: row[_C.OCCURRED_AT], _C.CHANNEL: row[_C.CHANNEL]}
             contacts.append(who | at | {_C.TREATED: True})
         if row["outcome"] == SAVED:

@@ -86,9 +86,11 @@ def test_a_list_is_recorded_worked_measured_and_heeded_by_the_next(
         assert first.summary.save_rate_source == "assumed"
         at = datetime.now(UTC)
         sent = [Outcome(f"o{who}", who, "saved" if n % 3 else "lost", at, "june") for n, who in enumerate(called[:60])]
-        assert client.outcomes(sent).accepted == 60
+        # Three who are held out are called all the same: they stay in their arm.
+        sent += [Outcome(f"x{who}", who, "reached", at, "june") for who in first.held_out[:3]]
+        assert client.outcomes(sent).accepted == 63
         page = client.campaign("june")
-        assert page.outcomes == {"saved": 40, "lost": 20}
+        assert (page.outcomes, page.held_out_contacted) == ({"saved": 40, "lost": 20}, 3)
         assert "known once orders up to" in page.effect_note
         assert client.at_risk().total == 0
 
@@ -97,7 +99,7 @@ def test_a_list_is_recorded_worked_measured_and_heeded_by_the_next(
     later = now + timedelta(days=70)
     load(settings, tmp_path, [(who, now + timedelta(days=d)) for who in back for d in (20, 60)], now=later)
     loaded = ingest("events", settings, now=later)
-    assert {table.table: table.added for table in loaded.tables} == {"contacts": len(CUSTOMERS), "responses": 40}
+    assert {table.table: table.added for table in loaded.tables} == {"contacts": len(CUSTOMERS) + 3, "responses": 40}
     assert not ingest("events", settings, now=later).changed
     context = Context(settings=settings, home=home, lake=read_lake(home))
     (found,) = campaign_results(context, horizon_days=HORIZON)

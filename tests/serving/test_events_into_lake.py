@@ -149,7 +149,7 @@ def test_a_recorded_list_comes_as_its_two_arms_and_its_outcomes_are_no_further_c
     )
     load(settings)
     moment = datetime(2024, 6, 1, 12)
-    others = [("july", "cat", moment, True), ("june", "bob", moment, True)]
+    others = [("july", "cat", moment, True), ("retention", "bob", moment, True)]
     assert held(settings, columns, "contacts") == sorted([*arms, *others])
     assert held(settings, "customer_id", "responses") == [("ann",)]
     assert not load(settings).changed

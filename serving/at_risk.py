@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from serving.circumstances import Circumstances
 from serving.csv_text import cells, csv_bytes
 from serving.outcomes import Contacts
+from serving.quality import COLUMN, grade_of, grades_of, word
 from serving.recommend import recommend
 from serving.schemas import RecommendationRequest
 from serving.schemas_customers import AtRiskPage, AtRiskQuery, CustomerPage, OnlineFeatures, ScoredCustomer
@@ -25,6 +26,8 @@ MODEL = "churn"
 CHURN, RECENCY, NONE = "churn", "recency", "none"
 NEXT_PURCHASES = 10
 NO_CONTACTS = Contacts()
+#: Of a CSV: the customer, and how far the predictions can be relied on.
+HEADER = (*ScoredCustomer.__struct_fields__, COLUMN)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def at_risk(
         model_version=state.models.get(MODEL),
         as_of=state.as_of,
         horizon_days=state.about.get("horizon_days"),
+        grade=grade_of(state, MODEL),
     )
 
 
@@ -125,10 +129,11 @@ def csv_parts(
     rows_at_once: int = 250,
 ) -> Iterator[bytes]:
     """The whole list as CSV with a header, in parts, so that its length costs no memory."""
-    yield csv_bytes([ScoredCustomer.__struct_fields__])
+    yield csv_bytes([HEADER])
+    grade = word(grade_of(state, MODEL))
     for start in range(0, len(found.rows), rows_at_once):
         rows = found.rows[start : start + rows_at_once]
-        yield csv_bytes(cells(item) for item in scored(state, rows, contacts, lang))
+        yield csv_bytes([*cells(item), grade] for item in scored(state, rows, contacts, lang))
 
 
 def customer_page(
@@ -154,12 +159,14 @@ def customer_page(
         horizon_days=state.about.get("horizon_days"),
         currency=state.about.get("currency", ""),
         online=online,
+        grades=grades_of(state),
     )
 
 
 def as_csv(page: AtRiskPage) -> str:
     """The rows of a page as CSV with a header; reasons are joined by '; '. No cell can run as a formula."""
-    return csv_bytes([ScoredCustomer.__struct_fields__, *(cells(item) for item in page.items)]).decode()
+    grade = word(page.grade)
+    return csv_bytes([HEADER, *([*cells(item), grade] for item in page.items)]).decode()
 
 
 def _scored(row: dict[str, Any], contacts: Contacts, lang: str | None) -> ScoredCustomer:

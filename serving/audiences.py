@@ -17,6 +17,7 @@ from serving.catalogue import Catalogue
 from serving.csv_text import cells, csv_bytes
 from serving.insights import ago
 from serving.outcomes import Contacts
+from serving.quality import COLUMN, grade_of, word
 from serving.schemas_customers import AudienceMember, AudiencePage, AudienceRequest
 from serving.state import EPOCH, State
 from training.evidence import Evidence
@@ -106,7 +107,8 @@ def likelihood(evidence: Evidence, wanted: NDArray[np.bool_], orders_ahead: NDAr
 
 def as_csv(page: AudiencePage) -> bytes:
     """The rows of a page as CSV with a header."""
-    return csv_bytes([AudienceMember.__struct_fields__, *(cells(item) for item in page.items)])
+    said = word(page.grade)
+    return csv_bytes([(*AudienceMember.__struct_fields__, COLUMN), *([*cells(item), said] for item in page.items)])
 
 
 def _likeliest(probability: NDArray[np.float64], most: int) -> NDArray[np.int64]:
@@ -179,4 +181,5 @@ def _page(
         model=MODEL,
         model_version=state.models.get(MODEL),
         as_of=state.as_of,
+        grade=grade_of(state, MODEL),
     )

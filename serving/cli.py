@@ -140,6 +140,7 @@ def at_risk(
     from serving.at_risk import at_risk as answer
     from serving.keys import now_utc
     from serving.outcomes import known_contacts
+    from serving.quality import word
     from serving.schemas_customers import AtRiskQuery
     from serving.tables import at_risk_rows
 
@@ -163,7 +164,8 @@ def at_risk(
         sys.stdout.write(csv_of(page))
     else:
         by = page.model_version or "none"
-        title = f"{len(page.items)} of {page.total:,} customers, churn version {by}, as of {page.as_of}"
+        trust = f"predictions {word(page.grade)}"
+        title = f"{len(page.items)} of {page.total:,} customers, churn version {by}, {trust}, as of {page.as_of}"
         print_table(title, *at_risk_rows(page))
         if page.fallback:
             out.print(f"[yellow]note[/] {page.fallback}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from serving.campaign_results import measured_save_rate, results_of
 from serving.csv_text import cells, csv_bytes
 from serving.outcomes import Contacts
+from serving.quality import grade_of
 from serving.schemas_contact import (
     MOST_CONTACTS,
     ContactPlanPage,
@@ -99,6 +100,9 @@ def contact_plan(
     currency = str(state.about.get("currency") or "")
     shown_plan = ContactPlan(**{**vars(plan), "limits": limits})
     told = assumptions(shown_plan, horizon_days=horizon, currency=currency, rest_days=rest, measured_by=measured_by)
+    grade = grade_of(state, MODEL)
+    if grade is not None:
+        told = [*told, f"The churn model's predictions are graded {grade.grade}: {grade.why}."]
     notes = [] if found.why is None else [found.why]
     if limits.head_count is None and len(plan.contacted) == MOST_CONTACTS:
         notes.append(f"a list holds {MOST_CONTACTS:,} contacts at most; more would pay")

@@ -19,6 +19,7 @@ from features.settings import Settings
 from features.terminal import out, print_table, progress, step
 from serving.client import Client
 from serving.exposure import LOOPBACK
+from serving.quality import word
 from serving.schemas import RecommendationRequest, Recommendations
 from serving.schemas_customers import CustomerPage
 from serving.server import free_port, running
@@ -103,7 +104,7 @@ def ask(client: Client) -> None:
         "What for somebody never seen before?", client.recommend(RecommendationRequest(customer_id="never-seen", k=_K))
     )
     page = client.at_risk(limit=_K)
-    by = f"{page.total:,} active customers, churn version {page.model_version}"
+    by = f"{page.total:,} active customers, churn version {page.model_version}, predictions {word(page.grade)}"
     print_table(f"Who is about to stop, with most to lose? ({by})", *at_risk_rows(page))
     if page.fallback:
         out.print(f"[yellow]note[/] {escape(page.fallback)}")

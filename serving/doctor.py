@@ -16,9 +16,12 @@ import pyarrow.parquet as pq
 from features.errors import DataError, NotReadyError, RegularsError
 from features.home import Home
 from features.lake import read_lake
+from features.schema import ORDER_LINES
 from features.settings import Settings
 from serving.server import answers, is_free
 from serving.state import load_state
+from training.grades import UNUSABLE
+from training.grades import grade as grade_of
 from training.protocols import MODELS
 
 _LIBRARIES = ("bentoml", "duckdb", "feast", "ibis-framework", "implicit", "lightgbm", "mlflow", "pandas", "pyarrow")
@@ -32,6 +35,7 @@ class Status(StrEnum):
     OK = "ok"
     MISSING = "missing"  # not made yet
     STALE = "stale"  # made from something older than what is there now
+    LIMITED = "limited"  # works, with a limit that is told
     BROKEN = "broken"
 
 
@@ -53,6 +57,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("installed", _installed, "make env"),
         ("configured", lambda: _configured(settings), "Correct regulars.toml or REGULARS_*."),
         ("loaded", lambda: _loaded(home), "regulars ingest --replace with your source"),
+        ("enough", lambda: _enough(settings), "Load more customers or history, or set horizon_days."),
         ("trained", lambda: _trained(home), "regulars train"),
         ("scored", lambda: _scored(home), "regulars score"),
         ("served", lambda: _served(settings), "regulars serve"),
@@ -112,6 +117,25 @@ def _loaded(home: Home) -> Iterator[Finding]:
     yield Finding("loaded", "lake", Status.OK, f"version {lake.version}, {amounts}")
 
 
+def _enough(settings: Settings) -> Iterator[Finding]:
+    """Whether the lake has enough for each model of outcomes, and what it limits."""
+    home = Home(settings.home)
+    from training.enough import ENOUGH, TOO_FEW, all_in_lake
+    from training.protocols import Context
+
+    lake = read_lake(home)
+    if not lake.file(ORDER_LINES.name).is_file():
+        raise DataError(f"{lake.file(ORDER_LINES.name)} is missing: the lake is not whole.")
+    for found in all_in_lake(Context(settings=settings, home=home, lake=lake)):
+        if isinstance(found, tuple):
+            yield Finding("enough", found[0], Status.MISSING, found[1])
+            continue
+        limits = "".join(f"; {limit}" for limit in found.limits)
+        todo = "" if found.level == ENOUGH else "Load more customers or history; see docs/trust.md."
+        status = {ENOUGH: Status.OK, TOO_FEW: Status.MISSING}.get(found.level, Status.LIMITED)
+        yield Finding("enough", found.model, status, f"{found.told()}{limits}", todo)
+
+
 def _trained(home: Home) -> Iterator[Finding]:
     if not (home.mlflow / "mlflow.db").is_file():
         raise NotReadyError("No model was trained yet.")
@@ -127,7 +151,11 @@ def _trained(home: Home) -> Iterator[Finding]:
             found = f"version {champion.version} learned from lake {champion.data_hash}, which is not the current one"
             yield Finding("trained", model, Status.STALE, found, f"regulars train {model}")
         else:
-            yield Finding("trained", model, Status.OK, f"version {champion.version}, {champion.created:%Y-%m-%d %H:%M}")
+            grade = grade_of(model, champion.metrics)
+            told = "" if grade is None else f", predictions {grade.grade} ({grade.why})"
+            found = f"version {champion.version}, {champion.created:%Y-%m-%d %H:%M}{told}"
+            status = Status.LIMITED if grade is not None and grade.grade == UNUSABLE else Status.OK
+            yield Finding("trained", model, status, found)
 
 
 def _scored(home: Home) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from serving.answering import catch_up, count, runtime_of
 from serving.exchange import MOST_BYTES_OF_MANY, NoQuery, as_json, decode, path_id, query, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.problems import BadRequestError
+from serving.quality import grades_of
 from serving.questions import AROUND_ONE
 from serving.recommend import recommend
 from serving.runtime import Runtime
@@ -162,6 +163,7 @@ async def models(request: Request) -> Response:
         products=0 if state.catalogue is None else len(state.catalogue.ids),
         problem=holder.problem,
         pinned=holder.pin,
+        grades=grades_of(state),
     )
     return as_json(page)
 

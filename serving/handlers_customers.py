@@ -17,6 +17,7 @@ from serving.exchange import as_json, decode, path_id, query, read_body, reads_g
 from serving.keys import now_utc
 from serving.languages import language_of
 from serving.problems import BadRequestError
+from serving.quality import grade_of, word
 from serving.schemas_customers import AtRiskQuery, AudienceQuery, AudienceRequest, CustomerQuery, ExportQuery
 
 _audience = msgspec.json.Decoder(AudienceRequest)
@@ -43,6 +44,7 @@ async def audience(request: Request) -> Response:
         "X-Total-Count": str(found.total),
         "X-Strategy": found.strategy,
         "X-Model-Version": str(found.model_version or "none"),
+        "X-Prediction-Grade": word(found.grade),
     }
     return Response(audiences.as_csv(found), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -62,6 +64,7 @@ async def customers_at_risk(request: Request) -> Response:
         "X-Total-Count": str(page.total),
         "X-Strategy": page.strategy,
         "X-Model-Version": str(page.model_version or "none"),
+        "X-Prediction-Grade": word(page.grade),
     }
     return with_validator(request, as_csv(page).encode(), kind="text/csv; charset=utf-8", headers=headers)
 
@@ -79,6 +82,7 @@ async def export_at_risk(request: Request) -> Response:
         "X-Total-Count": str(len(found.rows)),
         "X-Strategy": found.strategy,
         "X-Model-Version": str(state.models.get("churn") or "none"),
+        "X-Prediction-Grade": word(grade_of(state, "churn")),
         "Vary": "Accept-Encoding, Accept-Language",
     }
     parts = csv_parts(state, found, contacts, lang=language_of(request, asked.lang))

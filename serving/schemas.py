@@ -215,6 +215,13 @@ class PageRequest(Struct, forbid_unknown_fields=True, frozen=True):
     dry_run: Annotated[bool, Meta(description="Answer, but count it nowhere.")] = False
 
 
+class ModelGrade(Struct, frozen=True):
+    """How far a model's predictions can be relied on, by its back-test and what that leaves uncertain."""
+
+    grade: Annotated[str, Meta(description="excellent, good, fair or unusable.")]
+    why: str
+
+
 class ModelsPage(Struct, frozen=True):
     """Which versions answer now."""
 
@@ -227,6 +234,9 @@ class ModelsPage(Struct, frozen=True):
     products: int
     problem: Annotated[str | None, Meta(description="Why newer scores could not be loaded; the ones before answer.")]
     pinned: Annotated[str | None, Meta(description="The scoring that answers whatever becomes current.")] = None
+    grades: Annotated[
+        dict[str, ModelGrade], Meta(description="How far each model's predictions can be relied on.")
+    ] = {}
 
 
 class Health(Struct, frozen=True):

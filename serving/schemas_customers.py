@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from serving.schemas import Id, Probability, Recommendations, Text
+from serving.schemas import Id, ModelGrade, Probability, Recommendations, Text
 
 Stage = Literal["new", "regular", "slipping", "lapsed", "lost"]
 Language = Literal["en", "zh"]
@@ -82,6 +82,7 @@ class AtRiskPage(Struct, frozen=True):
     model_version: int | None
     as_of: str | None
     horizon_days: int | None
+    grade: Annotated[ModelGrade | None, Meta(description="How far the probabilities can be relied on.")] = None
 
 
 class OnlineFeatures(Struct, frozen=True):
@@ -107,6 +108,9 @@ class CustomerPage(Struct, frozen=True):
     horizon_days: int | None
     currency: str
     online: Annotated[OnlineFeatures | None, Meta(description="Null where the shop keeps no features online.")] = None
+    grades: Annotated[
+        dict[str, ModelGrade], Meta(description="How far each model's predictions can be relied on.")
+    ] = {}
 
 
 class AudienceRequest(Struct, forbid_unknown_fields=True, frozen=True):
@@ -158,3 +162,4 @@ class AudiencePage(Struct, frozen=True):
     model: str
     model_version: int | None
     as_of: str | None
+    grade: Annotated[ModelGrade | None, Meta(description="How far the purchase probability can be relied on.")] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.cli_evaluate import evaluate
 from training.cli_off_policy import off_policy
+from training.grades import grade as grade_of
 from training.protocols import MODELS
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ def train(
     wanted = [model.value for model in models or Model]
     outcomes = train_models(current_context(), wanted, at=datetime.now(UTC))
     if as_json:
-        print_json([{**asdict(o), "version": asdict(o.version) if o.version else None} for o in outcomes])
+        print_json([{**asdict(o), "version": _as_json(o.version)} for o in outcomes])
     else:
         print_table(
             "Training",
-            ("model", "outcome", "version", "alias", "measured", "why"),
+            ("model", "outcome", "version", "alias", "measured", "grade", "why"),
             [
                 (
                     o.model,
@@ -53,6 +54,7 @@ def train(
                     o.version.version if o.version else "",
                     ", ".join(o.version.aliases) if o.version else "",
                     _measured(o.version) if o.version else "",
+                    _grade(o.version),
                     o.why,
                 )
                 for o in outcomes
@@ -124,14 +126,14 @@ def models(
     registry = open_registry(home)
     versions = [v for name in ([model.value] if model else MODELS) for v in registry.versions(name)]
     if as_json:
-        print_json([asdict(version) for version in versions])
+        print_json([_as_json(version) for version in versions])
         return
     if not versions:
         out.print("No model is trained yet. Train:  regulars train")
         return
     print_table(
         "Models",
-        ("model", "version", "alias", "trained", "measured", "tested as of", "lake"),
+        ("model", "version", "alias", "trained", "measured", "grade", "tested as of", "lake"),
         [
             (
                 v.model,
@@ -139,6 +141,7 @@ def models(
                 ", ".join(v.aliases),
                 f"{v.created:%Y-%m-%d %H:%M}",
                 _measured(v),
+                _grade(v),
                 f"{v.test_as_of:%Y-%m-%d}",
                 v.data_hash,
             )
@@ -166,6 +169,19 @@ def score(as_json: AsJson = False) -> None:
     )
     for note in report.notes:
         out.print(f"[yellow]note[/] {note}")
+
+
+def _as_json(version: ModelVersion | None) -> dict[str, Any] | None:
+    """A version with its grade and what that rests on; the recommender has none."""
+    if version is None:
+        return None
+    found = grade_of(version.model, version.metrics)
+    return {**asdict(version), "grade": None if found is None else found.as_json()}
+
+
+def _grade(version: ModelVersion | None) -> str:
+    found = None if version is None else grade_of(version.model, version.metrics)
+    return "" if found is None else found.grade
 
 
 def _measured(version: ModelVersion) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 from features.errors import DataError
 from features.schema import C
 from training.bundle import read_manifest, seal
+from training.enough import enough_to_train
 from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
 from training.outcome_backtest import BackTest, predict_with, read_setting, refit, run_backtest
 from training.plots import amounts, gain, reliability
@@ -50,6 +51,7 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
 
     ours = our_metrics(backtest, backtest.predicted)
     peers = peer_metrics(backtest)
+    enough = enough_to_train(context, setting, backtest.examples, backtest.test)
     example = served.features_.encode(backtest.test.head(EXAMPLE_ROWS))
     return Trained(
         model=model,
@@ -64,7 +66,7 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
         test_as_of=test.replace(tzinfo=UTC),
         horizon_days=setting.horizon_days,
         rescore=lambda other: rescore(backtest, other),
-        notes=told(backtest, {metric.name: metric.value for metric in ours}, peers),
+        notes=[*told(backtest, {metric.name: metric.value for metric in ours}, peers), *enough.notes()],
     )
 
 

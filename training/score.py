@@ -23,6 +23,7 @@ from training.champions import Champions, default_champions
 from training.contact_results import campaign_results
 from training.customer_scores import Predictions, score_table
 from training.fingerprint import code_hash
+from training.grades import grades
 from training.profiles import last_moment, profiles
 from training.protocols import MODELS, Context
 from training.ranked_lists import RankedLists, save_ranked_lists
@@ -130,6 +131,7 @@ def _fill(
         "currency": context.settings.currency,
         "customers": len(who),
         "models": used,
+        "grades": grades({model: version.metrics for model, version in found.items() if used[model] is not None}),
         "notes": notes,
         "campaigns": [one.as_json() for one in campaign_results(context, horizon_days=horizon_days)],
     }

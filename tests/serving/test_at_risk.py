@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from features.home import Home
-from serving.at_risk import as_csv, at_risk, customer_page
+from serving.at_risk import as_csv, at_risk, csv_parts, customer_page, listing
 from serving.languages import preferred
 from serving.recommend import Circumstances
 from serving.schemas_customers import AtRiskPage, AtRiskQuery
@@ -142,3 +142,23 @@ def test_reasons_that_an_earlier_release_wrote_as_text_are_told_as_they_are(stat
     texts = pa.array([["silent for 9 days"]] * state.customers.num_rows)
     older = replace(state, customers=state.customers.set_column(place, "reasons", texts))
     assert ask(older, lang="zh").items[0].reasons == ["silent for 9 days"]
+
+
+GRADED = {"churn": {"grade": "good", "why": "AUC surely above 0.741"}}
+
+
+def test_how_far_the_predictions_can_be_relied_on_stands_on_every_list(state: State) -> None:
+    graded = replace(state, about={**state.about, "grades": GRADED})
+    page = ask(graded)
+    assert page.grade is not None
+    assert (page.grade.grade, page.grade.why) == ("good", "AUC surely above 0.741")
+    assert {row["prediction_grade"] for row in csv.DictReader(io.StringIO(as_csv(page)))} == {"good"}
+    whole = b"".join(csv_parts(graded, listing(graded, AtRiskQuery()))).decode()
+    assert whole == as_csv(page)
+    assert customer_page(graded, "ann", Circumstances("r")).grades["churn"] == page.grade
+
+
+def test_scores_of_an_earlier_release_have_no_grade_and_say_so(state: State) -> None:
+    page = ask(state)
+    assert page.grade is None
+    assert {row["prediction_grade"] for row in csv.DictReader(io.StringIO(as_csv(page)))} == {"not known"}

@@ -1,0 +1,192 @@
+"""Scoring a million customers, beside what LightGBM takes for the bare predictions: `python -m benchmarks.scoring`.
+
+Run `regulars ingest --source complete-journey && regulars train churn propensity value` first. The customers are those
+of Complete Journey, drawn with replacement, each an active one: the dearest case, since only the active have reasons.
+Each part is measured in a process of its own, so that its peak of memory is its own. What comes before, features as
+of a moment, is measured by benchmarks/features.py.
+
+    bare        LightGBM's predict on the matrix of numbers, the least anybody could do
+    scores      from the frame of features to calibrated probabilities, or expected spend
+    reasons     of churn: why, as messages and numbers, for every customer
+    words       all reasons put in words, which the server does only for those it shows
+    everything  scores and reasons of all three models and the table on disk, as `regulars score` makes it
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from features.home import Home
+from features.labels import ACTIVE
+from features.lake import read_lake
+from features.settings import load_settings
+from training.boosting import tree_tables
+from training.champions import default_champions
+from training.churn import ChurnModel
+from training.customer_scores import Predictions, score_table
+from training.dataset import features_as_of
+from training.profiles import last_moment, profiles
+from training.propensity import PropensityModel
+from training.protocols import Context
+from training.reason_messages import say
+from training.reasons import explain
+from training.tracking import open_registry
+from training.value import ValueModel
+
+OUT = Path(__file__).parent / "out"
+MODELS: dict[str, Any] = {"churn": ChurnModel, "propensity": PropensityModel, "value": ValueModel}
+
+
+def current() -> tuple[Context, dict[str, Path], int]:
+    """The lake, the bundles of the champions, and the days they look ahead."""
+    settings = load_settings()
+    home = Home(settings.home)
+    registry = open_registry(home)
+    versions = {model: registry.resolve(model) for model in MODELS}
+    missing = [model for model, version in versions.items() if version is None]
+    if missing:
+        raise SystemExit(f"No champion of {', '.join(missing)}. Train:  regulars train {' '.join(missing)}")
+    found = {model: version for model, version in versions.items() if version is not None}
+    context = Context(settings=settings, home=home, lake=read_lake(home))
+    return context, {model: registry.fetch(version) for model, version in found.items()}, found["churn"].horizon_days
+
+
+def drawn(context: Context, horizon: int, customers: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Profiles and features of so many active customers, drawn with replacement and given ids of their own."""
+    as_of = last_moment(context)
+    who = profiles(context, as_of, horizon_days=horizon)
+    frame = features_as_of(context, as_of, horizon)
+    frame = frame.set_index("customer_id", drop=False).loc[who["customer_id"]].reset_index(drop=True)
+    able = np.flatnonzero(who["active"] & frame[ACTIVE])
+    rows = np.random.default_rng(seed).choice(able, customers)
+    ids = np.char.mod("c%08d", np.arange(customers))
+    return tuple(part.iloc[rows].reset_index(drop=True).assign(customer_id=ids) for part in (who, frame))
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of one call, and what it gave."""
+    started = time.perf_counter()
+    found = work()
+    return time.perf_counter() - started, found
+
+
+def measure(what: str, customers: int, seed: int, answer: Any) -> None:
+    """Measure one part here; its seconds by step, and this process's peak of memory, go to `answer`."""
+    context, bundles, horizon = current()
+    threads = context.settings.threads
+    who, frame = drawn(context, horizon, customers, seed)
+    found: dict[str, Any] = {"before_mb": _peak()}
+    if what == "everything":
+        found |= _everything(bundles, who, frame, horizon)
+    else:
+        found |= _one(what, bundles[what], frame, threads)
+    answer.put(found | {"peak_mb": _peak()})
+
+
+def _one(model: str, bundle: Path, frame: pd.DataFrame, threads: int) -> dict[str, Any]:
+    loaded = MODELS[model].load(bundle, threads=threads)
+    bare, slow = _of_lightgbm(loaded, frame, threads)
+    found: dict[str, Any] = {"trees": loaded.booster_.num_trees(), "features": len(loaded.features_.names)}
+    found |= {"bare": bare, "lightgbm_contributions": slow, "tables": tree_tables(loaded.booster_) is not None}
+    ask = loaded.predict if model == "value" else loaded.predict_proba
+    found["scores"], _ = timed(lambda: ask(frame))
+    if model == "churn":
+        found["reasons"], told = timed(lambda: explain(loaded, frame))
+        part = told.slice(0, len(told) // 20)
+        seconds, _ = timed(lambda: [[say(reason) for reason in row] for row in part.to_pylist()])
+        found["words"] = 20 * seconds
+    return found
+
+
+def _of_lightgbm(model: Any, frame: pd.DataFrame, threads: int) -> tuple[float, float]:
+    """Seconds of LightGBM's own predictions and contributions; the latter from a twentieth of the customers."""
+    matrix = model.features_.encode(frame).to_numpy()
+    part = matrix[: len(matrix) // 20]
+    bare, _ = timed(lambda: model.booster_.predict(matrix, num_threads=threads))
+    slow, _ = timed(lambda: model.booster_.predict(part, num_threads=threads, pred_contrib=True))
+    return bare, slow * len(matrix) / len(part)
+
+
+def _everything(bundles: dict[str, Path], who: pd.DataFrame, frame: pd.DataFrame, horizon: int) -> dict[str, Any]:
+    predict = default_champions().predict
+
+    def score() -> int:
+        columns: dict[str, Any] = {}
+        for model in MODELS:
+            columns |= predict[model](bundles[model], frame)
+        table = score_table(who, Predictions(**columns), horizon_days=horizon)
+        with tempfile.TemporaryDirectory() as directory:
+            pq.write_table(table, Path(directory) / "customers.parquet", compression="zstd")
+            return (Path(directory) / "customers.parquet").stat().st_size
+
+    seconds, size = timed(score)
+    return {"seconds": seconds, "table_mb": size / 1e6}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def apart(what: str, customers: int, seed: int) -> dict[str, Any]:
+    """The figures of one part, measured in a new process."""
+    spawn = multiprocessing.get_context("spawn")
+    answer = spawn.Queue()
+    process = spawn.Process(target=measure, args=(what, customers, seed, answer))
+    process.start()
+    found: dict[str, Any] = answer.get()
+    process.join()
+    return found
+
+
+def show(model: str, found: dict[str, Any], customers: int) -> None:
+    """Print one model's steps beside its bare predictions."""
+    kind = "tables" if found["tables"] else "LightGBM"
+    print(f"\n{model}: {found['trees']} trees, {found['features']} features, by {kind}")
+    steps = {"bare": found["bare"], "scores": found["scores"]}
+    if "reasons" in found:
+        steps["scores and reasons"] = found["scores"] + found["reasons"]
+        steps["words"] = found["words"]
+    steps["LightGBM's contributions"] = found["lightgbm_contributions"]
+    for name, seconds in steps.items():
+        rate = customers / seconds
+        print(f"  {name:26}{seconds:8.1f} s {rate:12,.0f} customers/s {seconds / found['bare']:8.2f} times bare")
+    print(f"  {'peak of memory':26}{found['peak_mb']:8,.0f} MB, {found['before_mb']:,.0f} of it before")
+
+
+def main() -> None:
+    """Measure, print, and write benchmarks/out/scoring.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    threads = load_settings().threads
+    print(f"{arguments.customers:,} customers, {platform.machine()}, {os.cpu_count()} cores, {threads} threads")
+    found: dict[str, Any] = {"customers": arguments.customers, "cores": os.cpu_count(), "threads": threads}
+    for what in MODELS:
+        found[what] = apart(what, arguments.customers, arguments.seed)
+        show(what, found[what], arguments.customers)
+    whole = found["everything"] = apart("everything", arguments.customers, arguments.seed)
+    print(
+        f"\neverything: {whole['seconds']:.1f} s, {arguments.customers / whole['seconds']:,.0f} customers/s, peak "
+        f"{whole['peak_mb']:,.0f} MB ({whole['before_mb']:,.0f} before), table {whole['table_mb']:.0f} MB"
+    )
+    OUT.mkdir(exist_ok=True)
+    (OUT / "scoring.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -71,8 +71,8 @@ class Enough:
         """The level and the counts in one line."""
         return (
             f"{self.level}: {self.learn.happened:,} with and {self.learn.not_happened:,} without to learn from at "
-            f"{self.moments} moments, {self.test.happened:,} and {self.test.not_happened:,} to test on, {self.history_days:,} days of "
-            f"history for {self.horizon_days} ahead"
+            f"{self.moments} moments, {self.test.happened:,} and {self.test.not_happened:,} to test on, "
+            f"{self.history_days:,} days of history for {self.horizon_days} ahead"
         )
 
 

@@ -60,10 +60,14 @@ class BoostingConfig:
 
 @dataclass(frozen=True)
 class Learning:
-    """What a booster learns from: encoded features (rows, features), and a target for each row."""
+    """What a booster learns from: encoded features (rows, features), and a target for each row.
+
+    `offset` (rows,), where given, is what each row's score starts from instead of the mean of the target.
+    """
 
     features: pd.DataFrame
     target: NDArray[np.float64]
+    offset: NDArray[np.float64] | None = None
 
 
 def fit_booster(
@@ -85,6 +89,7 @@ def fit_booster(
         return lgb.Dataset(
             part.features.to_numpy(),
             label=part.target,
+            init_score=part.offset,
             feature_name=list(table.names),
             categorical_feature=table.category_places,
             params=params,

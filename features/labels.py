@@ -20,7 +20,7 @@ from features.snapshot import DAY_SECONDS, naive_utc
 ACTIVE, STOPPED, BOUGHT, SPEND = "active", "stopped", "bought", "spend"
 LABELS = (STOPPED, BOUGHT, SPEND)
 BOUGHT_BEFORE, RESPONDED = "bought_before", "responded"
-DAYS_TO_NEXT_ORDER, DAYS_FOLLOWED = "days_to_next_order", "days_followed"
+DAYS_TO_NEXT_ORDER = "days_to_next_order"
 #: The rule by which a customer counts as active, for reports.
 ACTIVE_RULE = "an order within the horizon before as_of"
 
@@ -61,19 +61,16 @@ def customer_labels(tables: Mapping[str, Any], as_of: datetime, *, horizon_days:
 
 
 def wait_labels(tables: Mapping[str, Any], as_of: datetime, *, until: datetime) -> Any:
-    """One row per customer with a purchase before `as_of`: customer_id, as_of, days_to_next_order, days_followed.
+    """One row per customer with a purchase before `as_of`: customer_id, as_of, days_to_next_order.
 
-    `days_to_next_order` is the time from `as_of` to the first purchase in [as_of, until), null where there is none;
-    `days_followed` the time from `as_of` to `until`, the same for all.
+    That is the time from `as_of` to the first purchase in [as_of, until), null where there is none.
     """
     moment, end = naive_utc(as_of), naive_utc(until)
     now = ibis.literal(moment)
     lines = tables[ORDER_LINES.name]
     lines = lines.filter((lines[C.QUANTITY] > 0) & (lines[C.ORDERED_AT] < ibis.literal(end)))
     after = lines[C.ORDERED_AT] >= now
-    made = lines.group_by(C.CUSTOMER_ID).aggregate(
-        known=(~after).any(), next_at=lines[C.ORDERED_AT].min(where=after)
-    )
+    made = lines.group_by(C.CUSTOMER_ID).aggregate(known=(~after).any(), next_at=lines[C.ORDERED_AT].min(where=after))
     made = made.filter(made.known)
     seconds = made.next_at.epoch_seconds() - now.epoch_seconds()
     return made.select(
@@ -81,7 +78,6 @@ def wait_labels(tables: Mapping[str, Any], as_of: datetime, *, until: datetime) 
         **{
             C.AS_OF: now,
             DAYS_TO_NEXT_ORDER: seconds.cast("float64") / DAY_SECONDS,
-            DAYS_FOLLOWED: ibis.literal((end - moment) / timedelta(days=1)),
         },
     )
 

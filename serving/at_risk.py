@@ -185,7 +185,17 @@ def _scored(row: dict[str, Any], contacts: Contacts, lang: str | None) -> Scored
         reasons=[say(reason, lang or DEFAULT) for reason in row["reasons"]],
         last_outcome=None if contact is None else contact.outcome,
         last_outcome_at=None if contact is None else f"{contact.at.isoformat()}+00:00",
+        # A scoring by an earlier release, or without a propensity champion, has none of these.
+        expected_back_by=_day(row.get("expected_back_by")),
+        days_overdue=row.get("days_overdue"),
+        next_order_expected=_day(row.get("next_order_expected_at")),
+        next_order_from=_day(row.get("next_order_from")),
+        next_order_until=_day(row.get("next_order_until")),
     )
+
+
+def _day(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.date().isoformat()
 
 
 def _finite(value: float | None) -> float | None:

@@ -21,7 +21,7 @@ from serving.client import Client
 from serving.exposure import LOOPBACK
 from serving.quality import word
 from serving.schemas import RecommendationRequest, Recommendations
-from serving.schemas_customers import CustomerPage
+from serving.schemas_customers import CustomerPage, ScoredCustomer
 from serving.server import free_port, running
 from serving.tables import at_risk_rows, recommendation_rows
 
@@ -130,6 +130,7 @@ def _print_customer(page: CustomerPage) -> None:
         ("stage", scores.stage),
         (f"no order within {page.horizon_days} days", _shown(scores.churn_probability, "%")),
         ("an order within them", _shown(scores.purchase_probability, "%")),
+        ("next order", _next_order(scores)),
         ("expected spend within them", _shown(scores.expected_spend, page.currency)),
         ("reasons", "; ".join(scores.reasons)),
         (
@@ -138,6 +139,14 @@ def _print_customer(page: CustomerPage) -> None:
         ),
     ]
     print_table(f"Customer {page.customer_id}", ("", ""), rows)
+
+
+def _next_order(scores: ScoredCustomer) -> str:
+    if scores.expected_back_by is None:
+        return "not known"
+    late = f"; {scores.days_overdue} days overdue" if scores.days_overdue else ""
+    now = f"; now by {scores.next_order_expected}" if scores.next_order_expected else ""
+    return f"expected back by {scores.expected_back_by}{late}{now}"
 
 
 def _shown(value: float | None, unit: str) -> str:

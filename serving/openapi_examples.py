@@ -49,6 +49,11 @@ _SCORED = {
     "reasons": ["orders every 6 days, silent for 19 days"],
     "last_outcome": None,
     "last_outcome_at": None,
+    "expected_back_by": "2024-05-24",
+    "days_overdue": 8,
+    "next_order_expected": "2024-06-12",
+    "next_order_from": "2024-06-02",
+    "next_order_until": "2024-07-19",
 }
 _PLAN_REQUEST = {
     "campaign_id": "june-calls",

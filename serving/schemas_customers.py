@@ -64,6 +64,15 @@ class ScoredCustomer(Struct, frozen=True):
     reasons: list[str]
     last_outcome: Annotated[str | None, Meta(description="What came of the last contact.")] = None
     last_outcome_at: str | None = None
+    expected_back_by: Annotated[
+        str | None, Meta(description="Day by which four of five customers like this one are back after an order.")
+    ] = None
+    days_overdue: Annotated[int | None, Meta(description="Whole days since then; 0 where it has not passed.")] = None
+    next_order_expected: Annotated[
+        str | None, Meta(description="Day by which half of customers like this one order next.")
+    ] = None
+    next_order_from: Annotated[str | None, Meta(description="Start of the middle 80% of days for it.")] = None
+    next_order_until: Annotated[str | None, Meta(description="End of the middle 80% of days for it.")] = None
 
 
 class AtRiskPage(Struct, frozen=True):

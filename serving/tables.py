@@ -26,11 +26,22 @@ def at_risk_rows(page: AtRiskPage) -> Rows:
             _money(item.value_at_risk),
             item.stage,
             item.days_since_last_order,
+            item.expected_back_by or "",
+            "" if item.days_overdue is None else item.days_overdue,
             "; ".join(item.reasons),
         )
         for item in page.items
     ]
-    return ("customer", "churn", "value at risk", "stage", "days silent", "reasons"), rows
+    return (
+        "customer",
+        "churn",
+        "value at risk",
+        "stage",
+        "days silent",
+        "expected by",
+        "days overdue",
+        "reasons",
+    ), rows
 
 
 def contact_rows(page: ContactPlanPage, *, most: int) -> Rows:

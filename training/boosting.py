@@ -15,6 +15,8 @@ from features.errors import DataError
 from training.feature_table import FeatureTable
 from training.tree_tables import tree_tables
 
+#: The file of a booster in a bundle.
+BOOSTER = "model.txt"
 #: Rows predicted at a time: LightGBM copies what it is given.
 BATCH = 100_000
 #: From so many rows on, making tables of the trees takes less time than it saves.

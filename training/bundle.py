@@ -56,3 +56,14 @@ def read_manifest(directory: Path, *, kind: str, verify: bool = True) -> dict[st
                 raise DataError(f"{file}: missing or changed since it was written. Train or score again.")
     about: dict[str, Any] = manifest["about"]
     return about
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of a bundle holds. Raises DataError where it is missing or not JSON."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing: the bundle is not whole. Train again.")
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not JSON ({error}). Train again.") from None
+    return found

@@ -69,7 +69,13 @@ def _churn(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
 def _propensity(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
     from training.propensity import PropensityModel
 
-    return {"purchase": PropensityModel.load(bundle).predict_proba(frame)[:, 1]}
+    model = PropensityModel.load(bundle)
+    purchase = model.predict_proba(frame)[:, 1]
+    if model.return_time_ is None:
+        return {"purchase": purchase}
+    # One answer to one question: the curve passes through the probability of the horizon.
+    days = float(model.return_time_.horizon_days)
+    return {"purchase": purchase, "returns": model.return_time_.curves(frame).through(purchase, days)}
 
 
 def _value(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:

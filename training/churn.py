@@ -14,6 +14,7 @@ class ChurnModel(OutcomeModel):
     """Probability that an active customer places no order within the horizon."""
 
     label: ClassVar = STOPPED
+    is_order: ClassVar = False
     #: Certain whatever the rest: longer silence is no good news, nor are fewer of the last 12 weeks with a visit.
     signs: ClassVar = {
         "days_since_last_order": 1,

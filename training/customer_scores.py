@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from training.next_orders import NEXT_ORDER_FIELDS, next_order_columns
 from training.reasons import REASONS
+from training.return_curves import ReturnCurves
 
 NEW, REGULAR, SLIPPING, LAPSED, LOST = "new", "regular", "slipping", "lapsed", "lost"
 #: In the order a customer who drifts away passes through them.
@@ -33,6 +35,7 @@ SCHEMA = pa.schema(
         pa.field("expected_spend", pa.float64()),  # within the horizon
         pa.field("value_at_risk", pa.float64()),  # what a horizon would lose, times the probability of losing it
         pa.field("stage", pa.string(), nullable=False),  # one of STAGES
+        *NEXT_ORDER_FIELDS,
         pa.field("reasons", REASONS, nullable=False),  # why the churn probability is what it is
     ]
 )
@@ -46,6 +49,7 @@ class Predictions:
     reasons: pa.Array | None = None  # of training.reasons.REASONS
     purchase: NDArray[np.float64] | None = None
     spend: NDArray[np.float64] | None = None
+    returns: ReturnCurves | None = None
 
 
 def stages(profiles: pd.DataFrame, *, horizon_days: int) -> NDArray[np.object_]:
@@ -105,6 +109,7 @@ def score_table(profiles: pd.DataFrame, predictions: Predictions, *, horizon_day
         "expected_spend": nothing if spend is None else spend,
         "value_at_risk": value_at_risk(churn, profiles["usual_spend"].to_numpy(float), spend),
         "stage": stages(profiles, horizon_days=horizon_days),
+        **next_order_columns(profiles, predictions.returns, horizon_days=horizon_days),
         "reasons": pc.if_else(pa.array(active), told, pa.scalar([], type=REASONS)),
     }
     arrays = [

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.engine import connect
-from features.labels import ACTIVE_RULE
+from features.labels import ACTIVE_RULE, BOUGHT, DAYS_TO_NEXT_ORDER
 from features.schema import ORDER_LINES, C
 from training.metrics_outcome import amount_metrics, probability_metrics, ranking_of, with_intervals
-from training.outcome_backtest import PROBABILITIES, BackTest, read_setting, run_backtest
+from training.outcome_backtest import PROBABILITIES, BackTest, predict_with, read_setting, run_backtest
+from training.outcome_model import RETURN_TIME
 from training.protocols import Context, Evaluation, Metric
+from training.return_backtest import return_metrics, return_peers
 
 OURS = "regulars"
 SPLIT = "cutoff"
@@ -36,8 +38,23 @@ def measure(backtest: BackTest, name: str, scores: Floats) -> dict[str, float]:
     return ranking_of(backtest.actual, scores)
 
 
-def our_metrics(backtest: BackTest, predicted: Floats) -> list[Metric]:
-    """Every metric of predictions of ours on the test, with 95% bootstrap intervals over customers."""
+def our_metrics(backtest: BackTest, model: Any) -> list[Metric]:
+    """Every metric of a model of ours on the test, with 95% bootstrap intervals over customers."""
+    predicted = predict_with(backtest.setting.question, model, backtest.test)
+    return [*_metrics_of(backtest, predicted), *beside_metrics(backtest, model, predicted)]
+
+
+def beside_metrics(backtest: BackTest, model: Any, predicted: Floats) -> list[Metric]:
+    """Metrics of the time to the next order, where the model is asked for it too; their names begin with its name."""
+    if backtest.setting.question.label != BOUGHT or model.return_time_ is None:
+        return []
+    days = backtest.setting.horizon_days
+    curves = model.return_time_.curves(backtest.test).through(predicted, float(days))
+    found = return_metrics(curves, backtest.test[DAYS_TO_NEXT_ORDER].to_numpy(float), days)
+    return [Metric(f"{RETURN_TIME}.{name}", value) for name, value in found.items()]
+
+
+def _metrics_of(backtest: BackTest, predicted: Floats) -> list[Metric]:
     rng = np.random.default_rng(backtest.setting.config.seed)
     resamples = RESAMPLES if len(predicted) <= MANY else FEW_RESAMPLES
     question = backtest.setting.question
@@ -52,7 +69,12 @@ def our_metrics(backtest: BackTest, predicted: Floats) -> list[Metric]:
 
 def peer_metrics(backtest: BackTest) -> dict[str, dict[str, float]]:
     """Every metric of every peer, by its name."""
-    return {name: measure(backtest, name, scores) for name, scores in backtest.peers.items()}
+    found = {name: measure(backtest, name, scores) for name, scores in backtest.peers.items()}
+    if backtest.setting.question.label == BOUGHT:
+        waited = backtest.test[DAYS_TO_NEXT_ORDER].to_numpy(float)
+        for name, values in return_peers(backtest.test, waited, backtest.setting.horizon_days).items():
+            found[name] = {f"{RETURN_TIME}.{metric}": value for metric, value in values.items()}
+    return found
 
 
 def not_beaten(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -62,7 +84,7 @@ def not_beaten(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str
     return [
         f"{name} is better on {metric}: {values[metric]:.4f}, ours {ours[metric]:.4f}"
         for name, values in peers.items()
-        if sign * values[metric] > sign * ours[metric]
+        if metric in values and sign * values[metric] > sign * ours[metric]
     ]
 
 
@@ -95,7 +117,7 @@ def evaluate_customers(
     started = time.perf_counter()
     setting = read_setting(context, model, as_of=as_of, seed=seed)
     backtest = run_backtest(context, setting)
-    ours = our_metrics(backtest, backtest.predicted)
+    ours = our_metrics(backtest, backtest.model)
     values = {metric.name: metric.value for metric in ours}
     peers = peer_metrics(backtest)
     results = {OURS: values, **peers}

@@ -11,6 +11,8 @@ import pandas as pd
 
 from features.errors import DataError
 
+#: The file of a feature table in a bundle.
+FEATURES = "features.json"
 #: A text column keeps its most frequent values; the others are unknown, as those never seen are.
 MOST_CATEGORIES = 50
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from training.moments import Moments, plan_moments
 from training.peers import fit_rfm_logistic, order_history, spend_guesses, stopping_scores
 from training.propensity import PropensityModel
 from training.protocols import Context
+from training.return_backtest import known_waits, with_waits
 from training.value import ValueModel
 
 #: Rows learned from at most: a shop with more customers is learned from a sample of them, the same at every moment.
@@ -121,6 +122,9 @@ def run_backtest(context: Context, setting: Setting, *, with_serving: bool = Fal
     # The test first: where its horizon has not passed, nothing else needs be read.
     test = question.rows(examples(context, [moments.test], setting.horizon_days))
     learned_from = _read(context, setting, sorted(set(needed)), most_rows=MOST_ROWS)
+    if not question.is_amount:
+        learned_from = with_waits(context, learned_from, setting.horizon_days)
+        test = with_waits(context, test, setting.horizon_days)
     check_floors(setting, learned_from, test)
     model = learn(setting, learned_from)
     actual = answers(question, test)
@@ -143,7 +147,9 @@ def learn(setting: Setting, learned_from: pd.DataFrame) -> Any:
     question, moments = setting.question, setting.moments
     fit, checks = at(learned_from, moments.fit), at(learned_from, moments.validation)
     label = question.label
-    chooser = question.estimator(setting.config).fit(fit, fit[label], held_out=(checks, checks[label]))
+    chooser = question.estimator(setting.config).fit(
+        fit, fit[label], held_out=(checks, checks[label]), **_beside(setting, fit, min(moments.validation))
+    )
     return refit(setting, learned_from, moments.refit, chooser.rounds_, _calibration(question, chooser, checks))
 
 
@@ -152,10 +158,21 @@ def refit(
 ) -> Any:
     """A model of so many rounds learned from these moments, with a calibration that was chosen before."""
     rows = at(learned_from, moments)
-    model = setting.question.estimator(setting.config, rounds).fit(rows, rows[setting.question.label])
+    until = max(moments) + timedelta(days=setting.horizon_days)
+    model = setting.question.estimator(setting.config, rounds).fit(
+        rows, rows[setting.question.label], **_beside(setting, rows, until)
+    )
     if calibrator is not None:
         model.calibrator_ = calibrator
     return model
+
+
+def _beside(setting: Setting, rows: pd.DataFrame, until: datetime) -> dict[str, Any]:
+    """What a model of an order besides learns from: the waits for it that were known by `until`."""
+    if setting.question.is_amount:
+        return {}
+    waits = known_waits(rows, until=until, horizon_days=setting.horizon_days)
+    return {"waits": waits, "horizon_days": setting.horizon_days}
 
 
 def _calibration(question: Question, chooser: Any, checks: pd.DataFrame) -> Any:

@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from features.errors import DataError
 from features.home import write_text
 from features.settings import current_settings
-from training.boosting import BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
-from training.calibration import Calibrator, choose_calibrator
+from training.boosting import BOOSTER, BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
+from training.bundle import read_json
+from training.calibration import NEAREST, Calibrator, choose_calibrator
 from training.dataset import feature_columns
-from training.feature_table import FeatureTable
+from training.feature_table import FEATURES, FeatureTable
+from training.return_time import ReturnTimeModel, beside
 
-BOOSTER = "model.txt"
 CALIBRATOR = "calibrator.json"
-FEATURES = "features.json"
+RETURN_TIME = "return_time"
 #: Totals over life grow with the calendar, so a later moment always looks like a better customer. On earlier cut-offs
 #: models without them had less log loss; counts over windows, gaps and shares hold what they tell.
 GROWS = frozenset({"orders_life", "visits_life", "products_life", "categories_life", "spend_life"})
@@ -33,11 +35,15 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
     """Probability of an outcome for each row of a frame of features. Subclasses name the outcome.
 
     Parameters are only kept. After `fit`: `booster_`, `features_` (a FeatureTable), `calibrator_`, `rounds_`,
-    `classes_`. Rows are never weighted by class: weights would make the probabilities wrong.
+    `classes_`, and `return_time_`, the time to the next order learned beside it, where waits were given. The two say
+    different things about an order within the horizon, so the mean of their log-odds is nearer to the truth than
+    either. Rows are never weighted by class: weights would make the probabilities wrong.
     """
 
     #: The column of training.dataset.examples that is learned.
     label: ClassVar[str]
+    #: Whether the outcome is an order within the horizon; else it is none.
+    is_order: ClassVar[bool]
     #: +1 where more of the feature can only make the outcome likelier, -1 where only less likely.
     signs: ClassVar[Mapping[str, int]] = {}
 
@@ -46,11 +52,18 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         self.rounds = rounds
 
     def fit(
-        self, frame: pd.DataFrame, label: ArrayLike, *, held_out: tuple[pd.DataFrame, ArrayLike] | None = None
+        self,
+        frame: pd.DataFrame,
+        label: ArrayLike,
+        *,
+        held_out: tuple[pd.DataFrame, ArrayLike] | None = None,
+        waits: ArrayLike | None = None,
+        horizon_days: int = 28,
     ) -> Self:
         """Learn from (rows, columns) of features and (rows,) bool. With `held_out`, stop when it no longer improves.
 
-        Columns of the frame that are keys or labels are left out. Raises DataError where one class is missing.
+        `waits` (rows, 2) as in ReturnTimeModel.fit, for a label that looks `horizon_days` ahead. Columns of the frame
+        that are keys or labels are left out. Raises DataError where one class is missing.
         """
         config = self.config or BoostingConfig()
         happened = _outcomes(label, len(frame))
@@ -68,6 +81,9 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
             rounds=self.rounds,
             held_out=parts[1] if held_out is not None else None,
         )
+        self.return_time_ = None
+        if waits is not None:
+            self.return_time_ = ReturnTimeModel(horizon_days, beside(config)).fit(frame, waits)
         self.rounds_ = int(self.booster_.num_trees())
         self.threads_ = config.threads
         self.calibrator_ = Calibrator()
@@ -85,9 +101,16 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         return self
 
     def raw_probability(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """(rows,) what the booster itself says, before calibration."""
+        """(rows,) what the model itself says, before calibration."""
         check_is_fitted(self)
-        return predict(self.booster_, self.features_.encode(frame), threads=self.threads_)
+        found = predict(self.booster_, self.features_.encode(frame), threads=self.threads_)
+        if self.return_time_ is None:
+            return found
+        model = self.return_time_
+        ordered = np.clip(model.curves(frame).back_within(float(model.horizon_days)), NEAREST, 1 - NEAREST)
+        odds = logit(ordered) if self.is_order else -logit(ordered)
+        mean: NDArray[np.float64] = expit((logit(np.clip(found, NEAREST, 1 - NEAREST)) + odds) / 2)
+        return mean
 
     def predict_proba(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """(rows, 2) calibrated probabilities that it does not happen and that it does."""
@@ -101,7 +124,10 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         return likelier
 
     def contributions(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """(rows, features) what each feature adds to the log-odds, against the average row (Lundberg et al. 2020)."""
+        """(rows, features) what each feature adds to the booster's log-odds, against the average row.
+
+        Lundberg et al. 2020; the time to the next order is not taken apart.
+        """
         check_is_fitted(self)
         found = predict(self.booster_, self.features_.encode(frame), threads=self.threads_, contributions=True)
         without_base: NDArray[np.float64] = found[:, :-1]
@@ -114,6 +140,8 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         save_booster(self.booster_, directory / BOOSTER)
         write_text(directory / CALIBRATOR, json.dumps(self.calibrator_.as_json(), indent=2))
         write_text(directory / FEATURES, json.dumps(self.features_.as_json(), indent=2))
+        if self.return_time_ is not None:
+            self.return_time_.save(directory / RETURN_TIME)
 
     @classmethod
     def load(cls, directory: Path, *, threads: int | None = None) -> Self:
@@ -126,23 +154,15 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         model.threads_ = threads or current_settings().threads
         model.classes_ = np.array([False, True])
         model.n_features_in_ = len(model.features_.names)
+        # Earlier releases wrote none.
+        there = (directory / RETURN_TIME).is_dir()
+        model.return_time_ = ReturnTimeModel.load(directory / RETURN_TIME, threads=threads) if there else None
         return model
 
 
 def learned_columns(frame: pd.DataFrame) -> list[str]:
     """The feature columns, less those of GROWS."""
     return [name for name in feature_columns(frame) if name not in GROWS]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file of a bundle holds. Raises DataError where it is missing or not JSON."""
-    if not path.is_file():
-        raise DataError(f"{path} is missing: the bundle is not whole. Train again.")
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not JSON ({error}). Train again.") from None
-    return found
 
 
 def _outcomes(label: ArrayLike, rows: int) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from features.schema import C
 from training.bundle import read_manifest, seal
 from training.enough import enough_to_train
 from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
-from training.outcome_backtest import BackTest, predict_with, read_setting, refit, run_backtest
+from training.outcome_backtest import BackTest, read_setting, refit, run_backtest
 from training.plots import amounts, gain, reliability
 from training.protocols import Context, Gate, Metric, Trained
 
@@ -49,7 +49,7 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
     }
     seal(bundle, kind=model, about=about)
 
-    ours = our_metrics(backtest, backtest.predicted)
+    ours = our_metrics(backtest, tested)
     peers = peer_metrics(backtest)
     enough = enough_to_train(context, setting, backtest.examples, backtest.test)
     example = served.features_.encode(backtest.test.head(EXAMPLE_ROWS))
@@ -87,7 +87,7 @@ def rescore(backtest: BackTest, bundle: Path) -> Sequence[Metric]:
     for directory, seen in ((bundle, about["served_has_seen"]), (bundle / TESTED, about["tested_has_seen"])):
         if datetime.fromisoformat(seen) <= test:
             model = setting.question.estimator.load(directory, threads=setting.config.threads)
-            return our_metrics(backtest, predict_with(setting.question, model, backtest.test))
+            return our_metrics(backtest, model)
     raise DataError(
         f"it has seen what customers did up to {about['tested_has_seen'][:10]}, so it knows answers of the back-test "
         f"that starts on {test:%Y-%m-%d}"

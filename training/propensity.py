@@ -15,6 +15,7 @@ class PropensityModel(OutcomeModel):
     """Probability that a customer places an order within the horizon."""
 
     label: ClassVar = BOUGHT
+    is_order: ClassVar = True
     signs: ClassVar = {name: -sign for name, sign in ChurnModel.signs.items()}
 
 

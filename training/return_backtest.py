@@ -10,15 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.engine import connect
-from features.labels import DAYS_FOLLOWED, DAYS_TO_NEXT_ORDER, wait_labels
+from features.labels import DAYS_TO_NEXT_ORDER, wait_labels
 from features.schema import C
-from training.boosting import BoostingConfig
+from features.snapshot import DAY_SECONDS
 from training.protocols import Context
 from training.return_curves import ReturnCurves
-from training.return_time import CONFIG, FOLLOWED, SILENCE, ReturnTimeModel
+from training.return_time import FOLLOWED, SILENCE
 
-#: Rows learned from at most; each gives a row for every age the customer lived through.
-MOST_ROWS = 60_000
 #: Ends of the interval told: four of five customers are to come back within it.
 LOW, MIDDLE, HIGH = 0.1, 0.5, 0.9
 #: Days of the horizon at which the probabilities are measured.
@@ -27,30 +25,27 @@ POINTS = 28
 Floats = NDArray[np.float64]
 
 
-def learn_return_time(
-    context: Context, examples: pd.DataFrame, *, until: datetime, horizon_days: int, threads: int, seed: int
-) -> ReturnTimeModel:
-    """Learned from examples (training.dataset.examples) of moments before `until`, and orders before it only."""
-    known = examples[examples[C.AS_OF] < until]
-    if len(known) > MOST_ROWS:
-        known = known.sample(MOST_ROWS, random_state=seed)
-    known = known.reset_index(drop=True)
-    config = BoostingConfig(**{**vars(CONFIG), "threads": threads, "seed": seed})
-    found = waits(context, known, until=until, horizon_days=horizon_days)
-    return ReturnTimeModel(horizon_days, config).fit(known, found)
+def with_waits(context: Context, rows: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+    """The examples with `days_to_next_order`: NaN where none came within FOLLOWED horizons, or before the data end.
 
-
-def waits(context: Context, rows: pd.DataFrame, *, until: datetime, horizon_days: int) -> Floats:
-    """(rows, 2) days from each row's as_of to its customer's next order (NaN: none came), and days followed."""
+    It tells the future of every row as far as the lake knows it: learn from it through `known_waits` alone.
+    """
     tables = context.lake.tables(connect(context.settings))
     longest = timedelta(days=FOLLOWED * horizon_days)
-    found = np.empty((len(rows), 2))
-    for moment, part in rows.groupby(C.AS_OF):
-        as_of = pd.Timestamp(moment).to_pydatetime()
-        labels = wait_labels(tables, as_of, until=min(until, as_of + longest)).to_pandas().set_index(C.CUSTOMER_ID)
-        own = labels.loc[part[C.CUSTOMER_ID], [DAYS_TO_NEXT_ORDER, DAYS_FOLLOWED]]
-        found[rows.index.get_indexer(part.index)] = own.to_numpy(float)
-    return found
+    waited = np.empty(len(rows))
+    for moment, place in rows.groupby(C.AS_OF).indices.items():
+        as_of = pd.Timestamp(str(moment)).to_pydatetime()
+        labels = wait_labels(tables, as_of, until=as_of + longest).to_pandas().set_index(C.CUSTOMER_ID)
+        waited[place] = labels.loc[rows[C.CUSTOMER_ID].iloc[place], DAYS_TO_NEXT_ORDER].to_numpy(float)
+    return rows.assign(**{DAYS_TO_NEXT_ORDER: waited})
+
+
+def known_waits(rows: pd.DataFrame, *, until: datetime, horizon_days: int) -> Floats:
+    """(rows, 2) days to the next order (NaN: none came by then) and days followed, as they were known at `until`."""
+    passed = (pd.Timestamp(until) - rows[C.AS_OF]).dt.total_seconds().to_numpy(float) / DAY_SECONDS
+    followed = np.minimum(passed, FOLLOWED * horizon_days)
+    waited = rows[DAYS_TO_NEXT_ORDER].to_numpy(float)
+    return np.column_stack([np.where(waited < followed, waited, np.nan), followed])
 
 
 def integrated_brier(within: Floats, waited: Floats, days: Sequence[float] | Floats) -> float:
@@ -90,13 +85,14 @@ def within_days(curves: ReturnCurves, days: Floats) -> Floats:
 
 def return_peers(test: pd.DataFrame, waited: Floats, horizon_days: int) -> Mapping[str, dict[str, float]]:
     """What can be told without a model: `exponential` (orders over life at an even rate, whatever the silence) and
-    `cadence` (the customer's own median gap after the last order, or at once when that has passed)."""
+    `cadence` (the customer's own median gap after the last order, or at once when that has passed).
+    """
     days = _points(horizon_days)
     silence = test[SILENCE].to_numpy(float)
     rate = test["visits_life"].to_numpy(float) / (test["days_since_first_order"].to_numpy(float) + horizon_days / 4)
     gap = test["gap_median_days"].fillna(horizon_days).to_numpy(float)
     due = np.maximum(gap - silence, 0.0)
-    seen = np.minimum(np.where(np.isnan(waited), np.inf, waited), horizon_days)
+    seen = np.where(np.isnan(waited), horizon_days, np.minimum(waited, horizon_days))
     middles = {"exponential": np.log(2) / rate, "cadence": due}
     within = {
         "exponential": -np.expm1(-rate[:, None] * days),
@@ -112,5 +108,4 @@ def return_peers(test: pd.DataFrame, waited: Floats, horizon_days: int) -> Mappi
 
 
 def _points(horizon_days: int) -> Floats:
-    points: Floats = np.arange(1, POINTS + 1) * (horizon_days / POINTS)
-    return points
+    return np.linspace(horizon_days / POINTS, horizon_days, POINTS, dtype=np.float64)

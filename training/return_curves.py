@@ -1,4 +1,4 @@
-"""When customers order next: one curve for each, read at any day, turned round into days, bent through a probability."""
+"""When customers order next: a curve for each, read at any day, turned round into days, bent through a probability."""
 
 from __future__ import annotations
 

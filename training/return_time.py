@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -16,9 +17,9 @@ from features.errors import DataError
 from features.home import write_text
 from features.ledger import HALF_LIVES
 from features.settings import current_settings
-from training.boosting import BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
-from training.feature_table import FeatureTable
-from training.outcome_model import BOOSTER, FEATURES, read_json
+from training.boosting import BOOSTER, BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
+from training.bundle import read_json
+from training.feature_table import FEATURES, FeatureTable
 from training.return_curves import ReturnCurves
 
 SHAPE = "return_time.json"
@@ -34,10 +35,17 @@ FOLLOWED = 3.0
 CONFIG = BoostingConfig(num_leaves=8, learning_rate=0.15, feature_fraction=0.4)
 #: On earlier cut-offs early stopping chose no better number; so many take half a second.
 ROUNDS = 80
+#: Rows learned from at most.
+MOST_ROWS = 60_000
 #: A rate is never 0: every customer may come back.
 LEAST_RATE = 1e-6
 
 Floats = NDArray[np.float64]
+
+
+def beside(config: BoostingConfig) -> BoostingConfig:
+    """CONFIG with the threads and the seed of another model's settings."""
+    return replace(CONFIG, threads=config.threads, seed=config.seed)
 
 
 class ReturnTimeModel(BaseEstimator):
@@ -63,6 +71,10 @@ class ReturnTimeModel(BaseEstimator):
         nobody ordered, or a wait is negative.
         """
         config = self.config or CONFIG
+        if len(frame) > MOST_ROWS:
+            # Each row gives one for every age the customer lived through; so many tell a few thousand rates apart.
+            some = np.sort(np.random.default_rng(config.seed).choice(len(frame), MOST_ROWS, replace=False))
+            frame, waits = frame.iloc[some], np.asarray(waits, dtype=float)[some]
         self.ages_ = np.array(AGES_28) * (self.horizon_days / 28)
         habits = _habits(frame)
         self.features_ = FeatureTable.learn(habits, list(habits.columns))

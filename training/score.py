@@ -24,6 +24,7 @@ from training.contact_results import campaign_results
 from training.customer_scores import Predictions, score_table
 from training.fingerprint import code_hash
 from training.grades import grades
+from training.next_orders import curve_days
 from training.profiles import last_moment, profiles
 from training.protocols import MODELS, Context
 from training.ranked_lists import RankedLists, save_ranked_lists
@@ -128,6 +129,7 @@ def _fill(
         "as_of": as_of.isoformat(),
         "lake_version": context.lake.version,
         "horizon_days": horizon_days,
+        "curve_days": curve_days(horizon_days),
         "currency": context.settings.currency,
         "customers": len(who),
         "models": used,

@@ -16,9 +16,10 @@ from features.errors import DataError
 from features.home import write_text
 from features.labels import SPEND
 from features.settings import current_settings
-from training.boosting import BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
-from training.feature_table import FeatureTable
-from training.outcome_model import BOOSTER, FEATURES, learned_columns, read_json
+from training.boosting import BOOSTER, BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
+from training.bundle import read_json
+from training.feature_table import FEATURES, FeatureTable
+from training.outcome_model import learned_columns
 from training.protocols import Context, Trained
 
 #: Of the variance of spend: between a Poisson count (1) and a gamma amount (2), as spend is a count of amounts.

@@ -80,8 +80,12 @@ def test_champions_score_every_customer_with_them(shop: Context, trained: Mappin
     said: dict[str, object] = {}
     for model in ("churn", "propensity", "value"):
         said |= parts.predict[model](trained[model].bundle, frame)
-    assert set(said) == {"churn", "reasons", "purchase", "spend"}
-    assert all(len(column) == len(frame) for column in said.values())  # type: ignore[arg-type]
+    assert set(said) == {"churn", "reasons", "purchase", "returns", "spend"}
+    rows = [len(said[name]) for name in ("churn", "reasons", "purchase", "spend")]  # type: ignore[arg-type]
+    assert rows == [len(frame)] * 4
+    returns = said["returns"]
+    # One question, one answer: the curve of the next order passes through the probability of the horizon.
+    assert returns.back_within(float(horizon)) == pytest.approx(said["purchase"], abs=1e-3)  # type: ignore[attr-defined]
     told = [len(row) for row in said["reasons"].to_pylist()]  # type: ignore[attr-defined]
     assert [n > 0 for n in told] == frame["active"].tolist()
     assert 0 < sum(frame["active"]) < len(frame)

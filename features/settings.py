@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +15,19 @@ from pydantic_settings import (
 )
 
 from features.errors import ConfigError
+
+#: Models that may be set apart from the others.
+SET_APART = ("churn", "propensity", "value")
+
+
+class ModelSettings(BaseModel):
+    """What a shop may set of one model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exclude: tuple[str, ...] = Field(
+        (), description='Features not to learn from, by name or pattern: ["attribute_*", "price_level_180d"].'
+    )
 
 
 class Settings(BaseSettings):
@@ -34,6 +47,9 @@ class Settings(BaseSettings):
         ge=1,
         le=730,
         description="Days a prediction looks ahead; unset: chosen from the shop's own gaps.",
+    )
+    models: dict[str, ModelSettings] = Field(
+        {}, description='Of one model: [models.churn] with exclude = ["attribute_*"], what it must not learn from.'
     )
     source_url: SecretStr | None = Field(
         None, description="Database that `ingest --source sql` reads, for instance postgresql://reader@host/shop."
@@ -77,6 +93,13 @@ class Settings(BaseSettings):
     who: str = Field(
         default_factory=lambda: os.environ.get("USER", "unknown"), description="Named in the promotion log."
     )
+
+    @field_validator("models")
+    @classmethod
+    def _are_models(cls, models: dict[str, ModelSettings]) -> dict[str, ModelSettings]:
+        if unknown := sorted(set(models) - set(SET_APART)):
+            raise ValueError(f"no model is called {', '.join(unknown)}; those are {', '.join(SET_APART)}")
+        return models
 
     @classmethod
     def settings_customise_sources(

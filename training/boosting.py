@@ -38,6 +38,7 @@ class BoostingConfig:
     max_bin: int = 127
     threads: int = 1
     seed: int = 0
+    exclude: tuple[str, ...] = ()  # names or patterns of features not to learn from
 
     def params(self, objective: Mapping[str, Any], *, rows: int, monotone: Sequence[int]) -> dict[str, Any]:
         """What LightGBM is told, for this many training rows."""

@@ -63,19 +63,22 @@ def _churn(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
     model = ChurnModel.load(bundle)
     # Nobody is asked why a customer stopped who has not ordered for a horizon: only the active have a probability.
     active = frame[ACTIVE].to_numpy(bool)
-    return {"churn": model.predict_proba(frame)[:, 1], "reasons": explain(model, frame, only=active)}
+    raw = model.raw_probability(frame)
+    told = explain(model, frame, only=active, raw=raw)
+    return {"churn": model.predict_proba(frame, raw=raw)[:, 1], "reasons": told}
 
 
 def _propensity(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
     from training.propensity import PropensityModel
 
     model = PropensityModel.load(bundle)
-    purchase = model.predict_proba(frame)[:, 1]
     if model.return_time_ is None:
-        return {"purchase": purchase}
+        return {"purchase": model.predict_proba(frame)[:, 1]}
+    curves = model.return_time_.curves(frame)
+    purchase = model.predict_proba(frame, raw=model.raw_probability(frame, curves=curves))[:, 1]
     # One answer to one question: the curve passes through the probability of the horizon.
     days = float(model.return_time_.horizon_days)
-    return {"purchase": purchase, "returns": model.return_time_.curves(frame).through(purchase, days)}
+    return {"purchase": purchase, "returns": curves.through(purchase, days)}
 
 
 def _value(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:

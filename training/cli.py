@@ -16,6 +16,7 @@ from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.cli_evaluate import evaluate
 from training.cli_off_policy import off_policy
+from training.cli_trust import explain, fairness
 from training.grades import grade as grade_of
 from training.protocols import MODELS
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 app.command(epilog="Example:  regulars evaluate recommender --split last-order --json")(evaluate)
 app.command("off-policy", epilog="Example:  regulars off-policy --metric purchase")(off_policy)
+app.command(epilog="Example:  regulars explain churn --json")(explain)
+app.command(epilog="Example:  regulars fairness churn --json")(fairness)
 
 
 @app.command(epilog="Example:  regulars train churn value")

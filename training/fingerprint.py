@@ -38,7 +38,22 @@ NEUTRAL = frozenset(
             "load_report",
         ),
         *("tracking", "recommender_model", "promotions", "versions", "gates", "fingerprint", "run", "score", "stages"),
-        *("complete_journey", "files", "ranked_lists", "plots", "plots_ranking"),
+        *(
+            "complete_journey",
+            "files",
+            "ranked_lists",
+            "plots",
+            "plots_ranking",
+            "plots_explain",
+            "plots_rolling",
+            "cli_trust",
+            "cli_arguments",
+            "grades",
+            "enough",
+            "rolling",
+            "model_drift",
+            "reports",
+        ),
     }
 )
 
@@ -66,6 +81,7 @@ def fingerprint(context: Context, model: str) -> str:
         "lake": context.lake.version,
         "horizon_days": settings.horizon_days,
         "seed": settings.seed,
+        "excluded": list(settings.models[model].exclude) if model in settings.models else [],
         "own_features": hashlib.sha256(own_code(settings)).hexdigest(),
         "code": code_hash(),
     }

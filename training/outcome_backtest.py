@@ -21,10 +21,12 @@ from training.boosting import BoostingConfig
 from training.churn import ChurnModel
 from training.dataset import examples
 from training.moments import Moments, plan_moments
+from training.outcome_model import is_excluded
 from training.peers import fit_rfm_logistic, order_history, spend_guesses, stopping_scores
 from training.propensity import PropensityModel
 from training.protocols import Context
 from training.return_backtest import known_waits, with_waits
+from training.return_time import NEEDED
 from training.value import ValueModel
 
 #: Rows learned from at most: a shop with more customers is learned from a sample of them, the same at every moment.
@@ -107,7 +109,13 @@ def read_setting(context: Context, model: str, *, as_of: datetime | None = None,
     horizon, cutoffs = shop_rhythm(context.lake, connect(settings), settings)
     test = cutoffs.test if as_of is None else naive_utc(as_of)
     moments = plan_moments(cutoffs.data_start, test, horizon.days)
-    config = replace(question.config, threads=settings.threads, seed=settings.seed if seed is None else seed)
+    own = settings.models.get(model)
+    config = replace(
+        question.config,
+        threads=settings.threads,
+        seed=settings.seed if seed is None else seed,
+        exclude=() if own is None else own.exclude,
+    )
     return Setting(question, horizon.days, moments, config)
 
 
@@ -169,7 +177,7 @@ def refit(
 
 def _beside(setting: Setting, rows: pd.DataFrame, until: datetime) -> dict[str, Any]:
     """What a model of an order besides learns from: the waits for it that were known by `until`."""
-    if setting.question.is_amount:
+    if setting.question.is_amount or any(is_excluded(name, setting.config.exclude) for name in NEEDED):
         return {}
     waits = known_waits(rows, until=until, horizon_days=setting.horizon_days)
     return {"waits": waits, "horizon_days": setting.horizon_days}

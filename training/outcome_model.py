@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -22,7 +23,8 @@ from training.bundle import read_json
 from training.calibration import NEAREST, Calibrator, choose_calibrator
 from training.dataset import feature_columns
 from training.feature_table import FEATURES, FeatureTable
-from training.return_time import ReturnTimeModel, beside
+from training.return_curves import ReturnCurves
+from training.return_time import SILENCE, ReturnTimeModel, beside
 
 CALIBRATOR = "calibrator.json"
 RETURN_TIME = "return_time"
@@ -67,7 +69,7 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         """
         config = self.config or BoostingConfig()
         happened = _outcomes(label, len(frame))
-        self.features_ = FeatureTable.learn(frame, learned_columns(frame))
+        self.features_ = FeatureTable.learn(frame, learned_columns(frame, exclude=config.exclude))
         parts = [Learning(self.features_.encode(frame), happened.astype(float))]
         if held_out is not None:
             other, its_label = held_out
@@ -100,22 +102,25 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         self.calibrator_ = choose_calibrator(raw, happened, np.asarray(groups), keep_level=keep_level)
         return self
 
-    def raw_probability(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """(rows,) what the model itself says, before calibration."""
+    def raw_probability(self, frame: pd.DataFrame, *, curves: ReturnCurves | None = None) -> NDArray[np.float64]:
+        """(rows,) what the model itself says, before calibration. `curves`: those of `return_time_`, where at hand."""
         check_is_fitted(self)
         found = predict(self.booster_, self.features_.encode(frame), threads=self.threads_)
         if self.return_time_ is None:
             return found
         model = self.return_time_
-        ordered = np.clip(model.curves(frame).back_within(float(model.horizon_days)), NEAREST, 1 - NEAREST)
+        known = model.curves(frame) if curves is None else curves
+        ordered = np.clip(known.back_within(float(model.horizon_days)), NEAREST, 1 - NEAREST)
         odds = logit(ordered) if self.is_order else -logit(ordered)
         mean: NDArray[np.float64] = expit((logit(np.clip(found, NEAREST, 1 - NEAREST)) + odds) / 2)
         return mean
 
-    def predict_proba(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """(rows, 2) calibrated probabilities that it does not happen and that it does."""
-        raw = self.raw_probability(frame)
-        happens = self.calibrator_(raw)
+    def predict_proba(self, frame: pd.DataFrame, *, raw: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """(rows, 2) calibrated probabilities that it does not happen and that it does.
+
+        `raw`: those of `raw_probability`, where at hand.
+        """
+        happens = self.calibrator_(self.raw_probability(frame) if raw is None else raw)
         return np.column_stack((1.0 - happens, happens))
 
     def predict(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
@@ -123,15 +128,22 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         likelier: NDArray[np.bool_] = self.predict_proba(frame)[:, 1] > 0.5
         return likelier
 
-    def contributions(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """(rows, features) what each feature adds to the booster's log-odds, against the average row.
+    def contributions(self, frame: pd.DataFrame, *, raw: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """(rows, features) what each feature adds to the log-odds before calibration, against the average row.
 
-        Lundberg et al. 2020; the time to the next order is not taken apart.
+        They are the booster's (Lundberg et al. 2020). What the time to the next order adds goes by silence and past
+        gaps alone, so it is silence's. A row sums to its log-odds less a constant, the average row's log-odds by the
+        booster. `raw`: the probabilities of `raw_probability`, where at hand.
         """
         check_is_fitted(self)
         found = predict(self.booster_, self.features_.encode(frame), threads=self.threads_, contributions=True)
-        without_base: NDArray[np.float64] = found[:, :-1]
-        return without_base
+        added, base = found[:, :-1], found[:, -1]
+        if self.return_time_ is None or SILENCE not in self.features_.names:
+            return added
+        odds = logit(self.raw_probability(frame) if raw is None else raw)
+        added = added / 2
+        added[:, self.features_.names.index(SILENCE)] += odds - base - added.sum(axis=1)
+        return added
 
     def save(self, directory: Path) -> None:
         """Write LightGBM text and JSON below `directory`; nothing is pickled."""
@@ -160,9 +172,14 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         return model
 
 
-def learned_columns(frame: pd.DataFrame) -> list[str]:
-    """The feature columns, less those of GROWS."""
-    return [name for name in feature_columns(frame) if name not in GROWS]
+def learned_columns(frame: pd.DataFrame, *, exclude: Sequence[str] = ()) -> list[str]:
+    """The feature columns, less those of GROWS and those that `exclude` names (names, or patterns with * and ?)."""
+    return [name for name in feature_columns(frame) if name not in GROWS and not is_excluded(name, exclude)]
+
+
+def is_excluded(feature: str, exclude: Sequence[str]) -> bool:
+    """Whether one of the names or patterns is of this feature."""
+    return any(fnmatchcase(feature, pattern) for pattern in exclude)
 
 
 def _outcomes(label: ArrayLike, rows: int) -> NDArray[np.bool_]:

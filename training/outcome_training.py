@@ -17,10 +17,15 @@ import pandas as pd
 from features.errors import DataError
 from features.schema import C
 from training.bundle import read_manifest, seal
+from training.dataset import feature_columns
 from training.enough import enough_to_train
 from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
+from training.explain import explanation, keep, tables
+from training.fairness import fairness
 from training.outcome_backtest import BackTest, read_setting, refit, run_backtest
+from training.outcome_model import is_excluded
 from training.plots import amounts, gain, reliability
+from training.plots_explain import explanation_pictures
 from training.protocols import Context, Gate, Metric, Trained
 
 #: Where in a bundle the tested model lies; the served one lies at its root.
@@ -39,6 +44,8 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
     bundle = into / "bundle"
     served.save(bundle)
     tested.save(bundle / TESTED)
+    explained = explanation(backtest)
+    keep(explained, bundle)
     test, horizon = setting.moments.test, timedelta(days=setting.horizon_days)
     about = {
         "horizon_days": setting.horizon_days,
@@ -60,13 +67,18 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
         metrics=ours,
         peers={name: [Metric(key, value) for key, value in found.items()] for name, found in peers.items()},
         gate=Gate(gate_metric(backtest), higher_is_better=not setting.question.is_amount),
-        pictures=_pictures(backtest, into),
+        pictures=[*_pictures(backtest, into), *explanation_pictures(explained, into)],
         input_example=example,
         output_example=pd.DataFrame({"prediction": served.booster_.predict(example.to_numpy())}),
         test_as_of=test.replace(tzinfo=UTC),
         horizon_days=setting.horizon_days,
         rescore=lambda other: rescore(backtest, other),
-        notes=[*told(backtest, {metric.name: metric.value for metric in ours}, peers), *enough.notes()],
+        tables={**tables(explained), "parity": fairness(explained["groups"])["attributes"]},
+        notes=[
+            *told(backtest, {metric.name: metric.value for metric in ours}, peers),
+            *enough.notes(),
+            *_excluded_nothing(backtest),
+        ],
     )
 
 
@@ -108,13 +120,24 @@ def _params(backtest: BackTest) -> dict[str, str | float | int | bool]:
     return {
         "horizon_days": setting.horizon_days,
         "rounds": backtest.model.rounds_,
-        **{name: value for name, value in vars(config).items() if name != "threads"},
+        **{name: value for name, value in vars(config).items() if name not in ("threads", "exclude")},
+        "excluded": ", ".join(config.exclude) or "none",
         **calibration,
         "features": len(backtest.model.features_.names),
         "moments_learned_from": len(setting.moments.refit),
         "rows_learned_from": int(backtest.examples[C.AS_OF].isin(setting.moments.refit).sum()),
         "served_model": "the tested settings, learned up to the test cut-off",
     }
+
+
+def _excluded_nothing(backtest: BackTest) -> list[str]:
+    """A sentence for each name or pattern to exclude that is of no feature: it may be misspelt."""
+    names = feature_columns(backtest.test)
+    return [
+        f"exclude '{pattern}' is the name of no feature, so nothing was left out by it"
+        for pattern in backtest.setting.config.exclude
+        if not any(is_excluded(name, [pattern]) for name in names)
+    ]
 
 
 def _pictures(backtest: BackTest, into: Path) -> list[Path]:

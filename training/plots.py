@@ -35,7 +35,7 @@ def reliability(path: Path, happened: NDArray[np.bool_], probability: Floats, *,
     predicted = np.array([probability[group].mean() for group in groups])
     seen = np.array([happened[group].mean() for group in groups])
     low, high = np.array([wilson(int(happened[group].sum()), len(group)) for group in groups]).T
-    with _figure(path, title, height=6.4) as figure:
+    with figure_at(path, title, height=6.4) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         top = min(float(max(predicted.max(), high.max())) * 1.06, 1.0)
         upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, dashes=(4, 3), label="as predicted")
@@ -46,13 +46,13 @@ def reliability(path: Path, happened: NDArray[np.bool_], probability: Floats, *,
         lower.hist(probability, bins=np.linspace(0, top, 41), color=OURS, alpha=0.55)
         lower.set(xlabel=f"predicted probability of {event}", ylabel="customers")
         for axes in (upper, lower):
-            _quiet(axes)
+            quiet(axes)
     return path
 
 
 def gain(path: Path, happened: NDArray[np.bool_], scores: Mapping[str, Floats], *, title: str, event: str) -> Path:
     """Part of all customers with the event found by going down each ranking; the first of `scores` is ours."""
-    with _figure(path, title) as figure:
+    with figure_at(path, title) as figure:
         axes = figure.subplots()
         n, events = len(happened), max(int(happened.sum()), 1)
         reached = np.arange(n + 1) / n
@@ -70,13 +70,13 @@ def gain(path: Path, happened: NDArray[np.bool_], scores: Mapping[str, Floats], 
             ylabel=f"share found of those with {event}",
         )
         axes.legend(frameon=False, loc="lower right", labelcolor=INK)
-        _quiet(axes)
+        quiet(axes)
     return path
 
 
 def amounts(path: Path, actual: Floats, predicted: Mapping[str, Floats], *, title: str, unit: str) -> Path:
     """Mean actual against mean predicted amount in tenths of the customers, by each prediction; the first is ours."""
-    with _figure(path, title) as figure:
+    with figure_at(path, title) as figure:
         axes = figure.subplots()
         top = 0.0
         for place, (name, values) in enumerate(predicted.items()):
@@ -90,12 +90,12 @@ def amounts(path: Path, actual: Floats, predicted: Mapping[str, Floats], *, titl
         axes.plot([0, top], [0, top], color=MUTED, linewidth=1, dashes=(4, 3), label="as predicted")
         axes.set(xlim=(0, top), ylim=(0, top), xlabel=f"mean predicted {unit}", ylabel=f"mean actual {unit}")
         axes.legend(frameon=False, loc="upper left", labelcolor=INK)
-        _quiet(axes)
+        quiet(axes)
     return path
 
 
 @contextmanager
-def _figure(path: Path, title: str, *, height: float = 5.2) -> Iterator[Figure]:
+def figure_at(path: Path, title: str, *, height: float = 5.2) -> Iterator[Figure]:
     """A figure that is saved when the block ends; drawn without pyplot, which keeps global state."""
     figure = Figure(figsize=(6.4, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -114,7 +114,8 @@ def _peer_style(place: int) -> dict[str, Any]:
     return {"color": PEERS[kind], "linewidth": 1.1, "dashes": DASHES[kind]}
 
 
-def _quiet(axes: Any) -> None:
+def quiet(axes: Any) -> None:
+    """Axes with faint lines and no box."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
     axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=8, length=3)

@@ -62,6 +62,7 @@ class Trained:
     horizon_days: int
     #: Scores another bundle of the same model on this very back-test, so that champion and challenger compare.
     rescore: Callable[[Path], Sequence[Metric]]
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # rows by name, logged as tables
     notes: Sequence[str] = field(default=())  # what the user should know, for instance a baseline that was not beaten
 
 

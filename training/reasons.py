@@ -44,8 +44,8 @@ class Explained(Protocol):
 
     features_: Any
 
-    def contributions(self, frame: pd.DataFrame) -> Floats:
-        """(rows, features) log-odds."""
+    def contributions(self, frame: pd.DataFrame, *, raw: Floats | None = None) -> Floats:
+        """(rows, features) log-odds. `raw`: the probabilities before calibration, where at hand."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,20 @@ class _Told:
 
 
 def explain(
-    model: Explained, frame: pd.DataFrame, *, only: NDArray[np.bool_] | None = None, most: int = MOST
+    model: Explained,
+    frame: pd.DataFrame,
+    *,
+    only: NDArray[np.bool_] | None = None,
+    most: int = MOST,
+    raw: Floats | None = None,
 ) -> pa.Array:
     """(rows,) of REASONS: what weighs most in each probability; first what raises it, then what lowers it.
 
-    `only` (rows,) names those explained; the others have no reasons.
+    `only` (rows,) names those explained; the others have no reasons. `raw` (rows,): the model's probabilities before
+    calibration, where they are at hand and the model takes long over them.
     """
     asked = np.arange(len(frame)) if only is None else np.flatnonzero(only)
-    told = list(_batches(model, frame, asked, most))
+    told = list(_batches(model, frame, asked, most, raw))
     counts = np.zeros(len(frame), dtype=np.int64)
     if told:
         counts[asked] = np.concatenate([(part.message != NOTHING).sum(axis=1) for part in told])
@@ -103,14 +109,18 @@ def _added_up(found: Floats, places: list[NDArray[np.int64]]) -> Floats:
     return weights
 
 
-def _batches(model: Explained, frame: pd.DataFrame, asked: NDArray[np.int64], most: int) -> Iterator[_Told]:
+def _batches(
+    model: Explained, frame: pd.DataFrame, asked: NDArray[np.int64], most: int, raw: Floats | None
+) -> Iterator[_Told]:
     for start in range(0, len(asked), BATCH):
-        yield _batch(model, frame.iloc[asked[start : start + BATCH]].reset_index(drop=True), most)
+        rows = asked[start : start + BATCH]
+        part = frame.iloc[rows].reset_index(drop=True)
+        known = {} if raw is None else {"raw": raw[rows]}
+        yield _batch(model, part, model.contributions(part, **known), most)
 
 
-def _batch(model: Explained, frame: pd.DataFrame, most: int) -> _Told:
+def _batch(model: Explained, frame: pd.DataFrame, found: Floats, most: int) -> _Told:
     topics, places = _topics(model)
-    found = model.contributions(frame)
     weights = _added_up(found, places)
     names = np.array(model.features_.names, dtype=object)
     strength = np.where(np.abs(weights) >= LEAST, np.abs(weights), 0.0)

@@ -28,6 +28,9 @@ SILENCE = "days_since_last_order"
 GAPS = ("gap_mean_days", "gap_median_days", "gap_recent_days", "gap_longest_days")
 #: What else of the customer's past gaps is known; none of it moves before the next order.
 HABITS = (*GAPS, "gap_last_days", "gap_spread_days")
+DECAYED = tuple(f"visits_decayed_{half_life}d" for half_life in HALF_LIVES)
+#: The features that it is learned from.
+NEEDED = (*HABITS, *DECAYED, SILENCE, "days_since_first_order")
 #: Ages (days since the last order) at which the rate may change, for a horizon of 28 days; others are in proportion.
 AGES_28 = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 21, 25, 28, 35, 42, 56, 84, 112, 168)
 #: Days followed at most after a moment, in horizons.
@@ -151,16 +154,14 @@ class ReturnTimeModel(BaseEstimator):
 
 def _habits(frame: pd.DataFrame) -> pd.DataFrame:
     """The customers' habits as of their last order: what is counted with decay, brought back to it."""
-    decayed = [f"visits_decayed_{half_life}d" for half_life in HALF_LIVES]
-    needed = [*HABITS, *decayed, SILENCE, "days_since_first_order"]
-    if missing := [name for name in needed if name not in frame.columns]:
+    if missing := [name for name in NEEDED if name not in frame.columns]:
         raise DataError(
             f"Time to the next order needs the features {', '.join(missing)}, which the frame lacks. "
             "Build them anew:  regulars features"
         )
     silence = frame[SILENCE].to_numpy(float)
     found = {name: frame[name].to_numpy(float, na_value=np.nan) for name in HABITS}
-    for name, half_life in zip(decayed, HALF_LIVES, strict=True):
+    for name, half_life in zip(DECAYED, HALF_LIVES, strict=True):
         # The last order itself counts 1.
         logarithm = np.log2(np.fmax(frame[name].to_numpy(float), 1e-300)) + silence / half_life
         found[f"{name}_then"] = np.exp2(np.clip(logarithm, 0, 60))

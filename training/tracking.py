@@ -180,6 +180,9 @@ class Registry:
         self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
         for picture in trained.pictures:
             self.client.log_artifact(run_id, str(picture), "pictures")
+        for name, rows in trained.tables.items():
+            columns = {column: [row[column] for row in rows] for column in (rows[0] if rows else ())}
+            self.client.log_table(run_id, columns, f"tables/{name}.json")
 
     def _save_model(self, run_id: str, trained: Trained) -> tuple[Any, Path]:
         """Log the model with its bundle; what MLflow says of it, and where the bundle lies."""

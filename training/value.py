@@ -45,7 +45,7 @@ class ValueModel(RegressorMixin, BaseEstimator):
     ) -> Self:
         """Learn from (rows, columns) of features and (rows,) spend. With `held_out`, stop when it stops improving."""
         config = self.config or BoostingConfig()
-        self.features_ = FeatureTable.learn(frame, learned_columns(frame))
+        self.features_ = FeatureTable.learn(frame, learned_columns(frame, exclude=config.exclude))
         parts = [Learning(self.features_.encode(frame), _amounts(spend, len(frame)))]
         if not parts[0].target.any():
             raise DataError(f"Nobody spent anything in any of {len(frame)} rows, so there is nothing to learn.")

@@ -84,3 +84,14 @@ def test_memory_limits_that_duckdb_takes(folder: Path, limit: str) -> None:
 def test_settings_do_not_change(folder: Path) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_settings().seed = 3  # type: ignore[misc]
+
+
+def test_a_model_may_be_set_apart_and_its_name_is_checked(folder: Path) -> None:
+    (folder / "regulars.toml").write_text('[models.churn]\nexclude = ["attribute_*"]\n')
+    assert load_settings().models["churn"].exclude == ("attribute_*",)
+    (folder / "regulars.toml").write_text('[models.chrun]\nexclude = ["attribute_*"]\n')
+    with pytest.raises(ConfigError, match="no model is called chrun; those are churn, propensity, value"):
+        load_settings()
+    (folder / "regulars.toml").write_text('[models.churn]\nexcluded = ["attribute_*"]\n')
+    with pytest.raises(ConfigError, match=r"Setting 'models\.churn\.excluded'"):
+        load_settings()

@@ -23,7 +23,7 @@ class Says:
         self.features_ = FeatureTable(tuple(weights), {})
         self.weights = np.array(list(weights.values()))
 
-    def contributions(self, frame: pd.DataFrame) -> np.ndarray:
+    def contributions(self, frame: pd.DataFrame, *, raw: np.ndarray | None = None) -> np.ndarray:
         return np.tile(self.weights, (len(frame), 1))
 
 

@@ -120,7 +120,8 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
 
         `raw`: those of `raw_probability`, where at hand.
         """
-        happens = self.calibrator_(self.raw_probability(frame) if raw is None else raw)
+        known = self.raw_probability(frame) if raw is None else raw
+        happens = self.calibrator_(known)
         return np.column_stack((1.0 - happens, happens))
 
     def predict(self, frame: pd.DataFrame) -> NDArray[np.bool_]:

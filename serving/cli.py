@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: The commands in the order a shop meets them; help shows them so.
 ORDER = (
-    *("ingest", "quarantine", "quality", "features", "train", "evaluate", "backtest"),
-    *("promote", "rollback", "models", "explain", "fairness", "score", "drift"),
+    *("ingest", "quarantine", "quality", "features", "train", "evaluate"),
+    *("promote", "rollback", "models", "explain", "fairness", "score"),
     *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live", "keys", "demo", "doctor"),
 )
 

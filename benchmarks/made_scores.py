@@ -12,6 +12,7 @@ from features.home import Home, new_directory, write_text
 from training.bundle import seal
 from training.customer_scores import SCHEMA
 from training.evidence import Evidence
+from training.next_orders import CURVE_HORIZONS
 from training.ranked_lists import NO_PRODUCT, RankedLists, save_ranked_lists
 from training.reasons import REASONS
 
@@ -61,6 +62,7 @@ def _write_customers(path: object, ids: np.ndarray, rng: np.random.Generator) ->
                 "expected_spend": spend,
                 "value_at_risk": pa.array(churn * spend, from_pandas=True),
                 "stage": stages[rng.integers(0, 5, n)],
+                **_next_orders(silent, rng),
                 "reasons": pa.array(
                     [
                         [{"message": "silent", "lowers": False, "number": 6.0, "other": float(days), "detail": None}]
@@ -70,6 +72,27 @@ def _write_customers(path: object, ids: np.ndarray, rng: np.random.Generator) ->
                 ),
             }
             writer.write_table(pa.table(columns).cast(SCHEMA))
+
+
+def _next_orders(silent: np.ndarray, rng: np.random.Generator) -> dict[str, object]:
+    """When each orders next, at random: the columns of training.next_orders."""
+    due = rng.integers(1, 60, len(silent))
+    ahead = rng.integers(1, 60, len(silent))
+    within = np.sort(rng.random((len(silent), len(CURVE_HORIZONS)), dtype=np.float32), axis=1)
+    starts = np.arange(len(silent) + 1, dtype=np.int32) * len(CURVE_HORIZONS)
+    return {
+        "next_order_expected_at": _days_from(AS_OF, ahead),
+        "next_order_from": _days_from(AS_OF, ahead // 2),
+        "next_order_until": _days_from(AS_OF, ahead * 2),
+        "expected_back_by": _days_from(AS_OF, due - silent),
+        "days_overdue": np.maximum(silent - due, 0).astype(np.int32),
+        "order_within": pa.ListArray.from_arrays(starts, within.ravel()),
+    }
+
+
+def _days_from(moment: datetime, days: np.ndarray) -> pa.Array:
+    at = np.datetime64(moment.replace(tzinfo=None), "us") + days * np.timedelta64(1, "D")
+    return pa.array(at, type=pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
 
 
 def _lists(ids: np.ndarray, products: int, rng: np.random.Generator) -> RankedLists:

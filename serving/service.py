@@ -10,11 +10,14 @@ import threading
 from typing import Any
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from features.errors import RegularsError
 from features.settings import current_settings
 from serving import protocol, starting
 
+NAME = "regulars"
 RELOAD_SECONDS = 1.0
 
 
@@ -25,6 +28,7 @@ async def _no_worker(_scope: Scope, _receive: Receive, _send: Send) -> None:
 runtime: Any = None
 api: ASGIApp = _no_worker
 starting.check(current_settings())
+starting.check_bentoml(BentoMLContainer.config.get() or {}, service=NAME)
 if bentoml.server_context.worker_index is not None:
     from serving.worker import make_worker, watch
 
@@ -61,7 +65,7 @@ def _ours_first(theirs: ASGIApp) -> ASGIApp:
 
 
 @bentoml.service(
-    name="regulars",
+    name=NAME,
     workers=1,
     traffic={"timeout": 30},
     metrics={"enabled": False},  # /metrics is ours
@@ -72,6 +76,11 @@ class Regulars:
     """Loads the current scores before the first request, then watches for newer ones."""
 
     def __init__(self) -> None:
+        if runtime is None:
+            raise RegularsError(
+                "The service was started in a process that is no worker: BentoML names a worker by --worker-id, and "
+                "this one has none. Start the server:  regulars serve   or   bentoml serve serving.service:Regulars"
+            )
         self.stop = threading.Event()
         runtime.start()
         watch(runtime.refresh, every=RELOAD_SECONDS, stop=self.stop)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from features.errors import ConfigError
 from features.settings import Settings
 
 
@@ -27,3 +31,16 @@ def check(settings: Settings) -> None:
         from serving.database import open_database
 
         open_database(settings).close()
+
+
+def check_bentoml(config: Mapping[str, Any], *, service: str) -> None:
+    """Raise ConfigError where BentoML's own configuration asks for more than one worker of the service.
+
+    Ours are forked from one process and share its memory, its limits and its counts; BentoML's would share none of it.
+    """
+    asked = ((config.get("services") or {}).get(service) or {}).get("workers", 1)
+    if asked != 1:
+        raise ConfigError(
+            f"BentoML's configuration asks for {asked} workers of '{service}', each of which would load everything for "
+            "itself. Take services.regulars.workers out of it, and set REGULARS_WORKERS instead."
+        )

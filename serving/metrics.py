@@ -42,7 +42,10 @@ class Metrics:
         )
         self.refused = self._counter("refused", "Requests refused before they were read.", "why")
         self.loads = self._counter("score_loads", "Scorings loaded, or failed to.", "outcome")
+        for outcome in ("loaded", "failed"):  # from 0 on, so that the first failure is an increase too
+            self.loads.labels(outcome=outcome)
         self.customers = self._gauge("customers", "Customers in the scores that answer.")
+        self.as_of = self._gauge("scores_as_of_seconds", "The moment that the scores are as of, in seconds since 1970.")
         self.away = self._gauge("away", "1 for each part that is away or broken.", "part")
         self.known_strategies: frozenset[str] = frozenset()
         self.known_variants: frozenset[str] = frozenset()

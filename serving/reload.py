@@ -16,7 +16,7 @@ from features.errors import RegularsError
 from features.home import Home
 from serving.last_good import LAST_GOOD, PINNED, keep, recall, remember, static_list
 from serving.metrics import Metrics
-from serving.state import State, current_version, read_state
+from serving.state import EPOCH, State, current_version, read_state
 from serving.warm_up import warm_up
 
 log = logging.getLogger("regulars.serving")
@@ -95,8 +95,15 @@ class Holder:
 
     def _answer_from(self, state: State) -> None:
         self.state = state
-        self.metrics.customers.set(len(state.rows))
+        self.tell()
         freeze()
+
+    def tell(self) -> None:
+        """Say in the metrics what answers; a process forked from the one that loaded it says so itself."""
+        self.metrics.customers.set(len(self.state.rows))
+        scored_at = self.state.scored_at
+        if scored_at is not None:
+            self.metrics.as_of.set((scored_at - EPOCH).total_seconds())
 
     def _failed(self, version: str | None, error: Exception) -> None:
         self.problem = str(error)

@@ -70,6 +70,7 @@ class Runtime:
     def start(self) -> None:
         """Load everything, before the first request. Whatever is away is said in `problems`, and does not stop it."""
         self.refresh()
+        self.holder.tell()
         as_of = self.holder.state.scored_at
         recent = now_utc() - _REPLAYED
         self.feed.start(occurred_from=recent if as_of is None else min(as_of, recent))

@@ -43,6 +43,7 @@ def fork_workers(count: int) -> None:
 
     before = {number: signal.signal(number, stop) for number in _ENDING}
     name_process("regulars-parent")
+    _forget_gauges(origin)  # what it loaded is told by its workers, and may be of the past here
 
     while running or not stopping:
         while len(running) < count and not stopping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -89,6 +90,11 @@ class Settings(BaseSettings):
     pin: str | None = Field(None, description="The one scoring to answer from, whatever becomes current.")
     cors_origins: tuple[str, ...] = Field(
         (), description='Origins whose pages may call the API, for instance ["https://shop.example"].'
+    )
+    log_format: Literal["text", "json"] = Field("text", description="The server's log: for people, or JSON lines.")
+    log_requests: bool = Field(False, description="Log every request, by route and request id; else defects alone.")
+    otlp_endpoint: str | None = Field(
+        None, description="Where traces go, for instance http://localhost:4318 (OpenTelemetry over HTTP); unset: none."
     )
     who: str = Field(
         default_factory=lambda: os.environ.get("USER", "unknown"), description="Named in the promotion log."

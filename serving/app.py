@@ -14,13 +14,16 @@ from serving import problems
 from serving.gate import Gate
 from serving.route_table import ROUTES
 from serving.runtime import Runtime
+from serving.tracing import Traced
 
 
 def build_app(runtime: Runtime) -> ASGIApp:
     """The application over one runtime. Every answer, errors too, is JSON, CSV, a page, or problem details."""
     static = Mount("/docs/static", StaticFiles(directory=str(swagger_ui_path)), name="docs-static")
     other = Starlette(routes=[static], exception_handlers={HTTPException: problems.on_http_exception})
-    gate = Gate(other, runtime=runtime, routes=ROUTES)
+    gate: ASGIApp = Gate(other, runtime=runtime, routes=ROUTES)
+    if runtime.tracing is not None:
+        gate = Traced(gate, runtime.tracing)
     origins = list(runtime.settings.cors_origins)
     if not origins:
         return gate

@@ -73,6 +73,7 @@ class Gate:
         self.other = other
         self.runtime = runtime
         self.metrics = runtime.metrics
+        self.logs_all = runtime.settings.log_requests
         self.exact = {route.path: route for route in routes if "{" not in route.path}
         self.patterns = [(compile_path(route.path)[0], route) for route in routes if "{" in route.path]
 
@@ -116,7 +117,10 @@ class Gate:
                 await problems.respond(500, "A defect of the server; its log has the details.")(scope, receive, watched)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else OTHER
-            self.metrics.count(template, method, status, scope.get("strategy", ""), time.perf_counter() - started)
+            strategy, seconds = scope.get("strategy", ""), time.perf_counter() - started
+            self.metrics.count(template, method, status, strategy, seconds)
+            if self.logs_all:
+                _log_request(template, method, status, strategy, seconds, request_id)
 
     @staticmethod
     async def _answer(route: ApiRoute, scope: Scope, receive: Receive) -> Response:
@@ -227,4 +231,17 @@ def _headers_for(path: str) -> list[tuple[bytes, bytes]]:
 
 def _log_defect(error: Exception, template: str, request_id: bytes) -> None:
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("a defect: %s at %s, request %s\n%s", type(error).__name__, template, request_id.decode(), where)
+    fields = {"request_id": request_id.decode(), "route": template, "where": where}
+    log.error("a defect: %s at %s", type(error).__name__, template, extra={"fields": fields})
+
+
+def _log_request(template: str, method: str, status: int, strategy: str, seconds: float, request_id: bytes) -> None:
+    fields = {
+        "request_id": request_id.decode(),
+        "route": template,
+        "method": method,
+        "status": status,
+        "strategy": strategy,
+        "ms": round(seconds * 1000, 3),
+    }
+    log.info("answered", extra={"fields": fields})

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import argparse
 
+from _bentoml_impl.server import serve_http
+
+from features.settings import current_settings
+from serving import logs
 from serving.service import Regulars
 
 
@@ -16,8 +20,11 @@ def main() -> None:
     parser.add_argument("--host", required=True, help="Address to listen on.")
     parser.add_argument("--port", required=True, type=int, help="Port to listen on.")
     given = parser.parse_args()
-    # The decorator makes a service of the class, which type checkers do not see.
-    Regulars.serve_http(host=given.host, port=given.port)  # type: ignore[attr-defined]
+    logs.install(current_settings())
+    # What BentoML's command does; the service's own serve_http would set the log up as commands have it. The decorator
+    # makes a service of the class, which type checkers do not see.
+    Regulars.inject_config()  # type: ignore[attr-defined]
+    serve_http(Regulars, host=given.host, port=given.port)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import cache
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +16,7 @@ from serving.event_types import Event, EventBatch, EventsAnswer, EventsQuery, Id
 from serving.exchange import with_validator
 from serving.feedback import FeedbackPage, FeedbackQuery
 from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
+from serving.release import release
 from serving.schemas import (
     Batch,
     BatchRequest,
@@ -204,7 +204,7 @@ def openapi() -> dict[str, Any]:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, queries)
     about = {
         "title": "Regulars",
-        "version": version("regulars"),
+        "version": release(),
         "description": "What each customer will buy next, and who is about to stop. Every answer says which "
         "strategy and model version gave it; what is unknown gets a plainer answer, never an error.",
     }

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import logging
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import pyarrow as pa
-
 from features.errors import RegularsError
 from features.home import Home
+from serving.collector import freeze
 from serving.last_good import LAST_GOOD, PINNED, keep, recall, remember, static_list
 from serving.metrics import Metrics
 from serving.state import EPOCH, State, current_version, read_state
@@ -128,19 +124,6 @@ class Holder:
             self.static = static_list(self.home, self._fallback_file)
         except _FAILURES as error:
             log.warning("no copy of scores %s was kept under %s: %s", state.version, LAST_GOOD, error)
-
-
-def freeze() -> None:
-    """Keep the collector from walking what is loaded; it stays until the next scoring. Unused memory is given back.
-
-    A full collection over a large heap stops every request; what requests leave behind is freed without it.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 1_000)
-    pa.default_memory_pool().release_unused()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def watch(refresh: Callable[[], object], *, every: float, stop: threading.Event) -> threading.Thread:

@@ -8,10 +8,12 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from features.home import Home
 from features.settings import Settings
 from serving.circumstances import Circumstances
+from serving.collector import Pauses
 from serving.database import Database, StoreAwayError, open_database
 from serving.deadline import Deadline
 from serving.event_log import EventLog
@@ -30,6 +32,7 @@ from serving.reload import Holder
 from serving.request_ids import new_id
 from serving.rule_book import RulesFile
 from serving.state import State
+from serving.tracing import make_provider
 
 log = logging.getLogger("regulars.serving")
 PARTS = ("scores", "events", "keys", "registry", "rules", "online")
@@ -56,6 +59,8 @@ class Runtime:
     metrics: Metrics
     limits: RateLimit
     online: OnlineReader
+    tracing: Any = None  # OpenTelemetry's provider, where traces are wanted
+    pauses: Pauses = field(default_factory=Pauses)
     contacts: Contacts = field(default_factory=Contacts)
     ring: KeyRing = field(default_factory=lambda: KeyRing([]))
     problems: dict[str, str] = field(default_factory=dict)
@@ -75,7 +80,16 @@ class Runtime:
         recent = now_utc() - _REPLAYED
         self.feed.start(occurred_from=recent if as_of is None else min(as_of, recent))
         self.online.start()
+        self.pauses.start()
         self._look_around()
+
+    def close(self) -> None:
+        """Give back what is open; what waits to be sent is sent."""
+        self.pauses.stop()
+        self.online.close()
+        self.database.close()
+        if self.tracing is not None:
+            self.tracing.shutdown()
 
     def refresh(self) -> None:
         """Take up new scores and keys, and look what is away. Called about once a second."""
@@ -84,6 +98,7 @@ class Runtime:
         self._refresh_keys()
         self.refresh_contacts()
         self._look_around()
+        self.pauses.tell(self.metrics)
 
     def refresh_contacts(self) -> None:
         """Take up outcomes and plans written by this process or another."""
@@ -215,6 +230,7 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: 
         metrics=counted,
         limits=RateLimit(workers=settings.workers),
         online=OnlineReader(settings),
+        tracing=make_provider(settings),
     )
 
 

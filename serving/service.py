@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import RegularsError
 from features.settings import current_settings
-from serving import protocol, starting
+from serving import logs, protocol, starting
 
 NAME = "regulars"
 RELOAD_SECONDS = 1.0
@@ -30,6 +30,7 @@ api: ASGIApp = _no_worker
 starting.check(current_settings())
 starting.check_bentoml(BentoMLContainer.config.get() or {}, service=NAME)
 if bentoml.server_context.worker_index is not None:
+    logs.install(current_settings())
     from serving.worker import make_worker, watch
 
     runtime, api = make_worker()
@@ -89,8 +90,7 @@ class Regulars:
     def stop_watching(self) -> None:
         """Let the watching thread end."""
         self.stop.set()
-        runtime.online.close()
-        runtime.database.close()
+        runtime.close()
 
 
 # The decorator makes a service of the class, which type checkers do not see.

@@ -27,6 +27,10 @@ def check(settings: Settings) -> None:
         from serving.last_good import static_list
 
         static_list(Home(settings.home), settings.fallback_file)
+    if settings.otlp_endpoint is not None:
+        from serving import tracing
+
+        tracing.check(settings)
     if settings.database_url is not None:
         from serving.database import open_database
 

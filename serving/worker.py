@@ -9,10 +9,11 @@ from starlette.types import ASGIApp
 from features.settings import current_settings
 from serving import counting as counting  # settles how to count, before the metrics are made
 from serving.app import build_app
+from serving.collector import freeze
 from serving.lean import leave_pandas_out
 from serving.metrics import Metrics
 from serving.parent import end_with_parent
-from serving.reload import freeze, watch
+from serving.reload import watch
 from serving.runtime import Runtime, open_holder, open_runtime
 from serving.workers import fork_workers
 

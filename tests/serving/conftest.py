@@ -150,7 +150,7 @@ def make_runtime(scored_home: Home):
 
     yield make
     for runtime in made:
-        runtime.database.close()
+        runtime.close()
 
 
 @pytest.fixture

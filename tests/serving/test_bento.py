@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from features.home import Home
 from serving.client import Client
+from serving.release import release
 from serving.schemas import RecommendationRequest
 from serving.server import answers, free_port, stop
 
@@ -68,6 +70,7 @@ def test_a_built_bento_is_served_in_an_environment_that_holds_nothing_but_its_lo
     with served(command, port, cwd=tmp_path, env=env):
         answer = Client(HOST, port).recommend(RecommendationRequest(customer_id="ann", k=1))
         assert (answer.strategy, answer.items[0].product_id) == ("personal", "p1")
+        assert httpx.get(f"http://{HOST}:{port}/openapi.json").json()["info"]["version"] == release()
     assert "Traceback" not in (tmp_path / "serve.log").read_text()
 
 

@@ -18,7 +18,7 @@ from pydantic_settings import (
 from features.errors import ConfigError
 
 #: Models that may be set apart from the others.
-SET_APART = ("churn", "propensity", "value")
+SET_APART = ("churn", "propensity", "value", "uplift")
 
 
 class ModelSettings(BaseModel):

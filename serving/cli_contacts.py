@@ -162,6 +162,7 @@ def _database() -> Iterator[Database]:
 
 
 def _show_plan(page: ContactPlanPage) -> None:
+    from serving.quality import word
     from serving.tables import contact_rows, cut_rows
 
     summary = page.summary
@@ -170,6 +171,7 @@ def _show_plan(page: ContactPlanPage) -> None:
         f"{page.campaign_id} ({kept}): {summary.contacts:,} to contact of {summary.candidates:,}, as of {page.as_of}"
     )
     print_table(title, *contact_rows(page, most=SHOWN))
+    out.print(f"Predictions: {word(page.grade)}", markup=False)
     if len(page.items) > SHOWN:
         out.print(f"[dim]and {len(page.items) - SHOWN:,} more: --csv or --json[/]")
     print_table("At each length (churners and false alarms are expected numbers)", *cut_rows(page))

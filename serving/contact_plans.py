@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from serving.campaign_results import measured_save_rate, results_of
 from serving.csv_text import cells, csv_bytes
+from serving.customer_columns import UPLIFT
 from serving.outcomes import Contacts
-from serving.quality import grade_of
+from serving.quality import COLUMN, grade_of, word
 from serving.schemas_contact import (
     MOST_CONTACTS,
     ContactPlanPage,
@@ -30,19 +31,23 @@ from training.holdout import lots
 from training.reason_messages import say
 
 MODEL = "churn"
-SAVE_RATE, UPLIFT, NONE = "save_rate", "uplift", "none"
+SAVE_RATE, NONE = "save_rate", "none"
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rows of the score table that may be contacted, what each is worth, why others may not, and what is missing."""
+    """Rows of the score table that may be contacted, what each is worth, why others may not, and what is missing.
+
+    `uplift`: what a contact changes with each, where an accepted model of it said so of all of them.
+    """
 
     rows: Rows
     churn: NDArray[np.float64]
     worth: NDArray[np.float64]
     left_out: Mapping[str, int]
     why: str | None = None
+    uplift: NDArray[np.float64] | None = None
 
 
 def candidates(
@@ -77,7 +82,10 @@ def candidates(
         why = "there is no churn model, so nobody's risk is known; run:  regulars train churn && regulars score"
     elif not np.isfinite(worth[columns.active]).any():
         why = "the shop has no amounts, so nobody's worth is known: give customer_worth"
-    return Candidates(rows, churn[rows], worth[rows], left_out, why)
+    uplift = columns.numbers[UPLIFT][rows]
+    # A save rate that is given is what the shop wants tried, whatever was learned.
+    learned = asked.save_rate is None and bool(len(rows)) and bool(np.isfinite(uplift).all())
+    return Candidates(rows, churn[rows], worth[rows], left_out, why, uplift if learned else None)
 
 
 def contact_plan(
@@ -95,7 +103,9 @@ def contact_plan(
     lot = np.empty(0) if held is None else lots(held["customer_id"].take(found.rows), asked.campaign_id)
     rate, measured_by = _save_rate(state, asked)
     within = limits if limits.head_count is not None else Limits(limits.budget, MOST_CONTACTS, limits.holdout_share)
-    plan = plan_contacts(Prospects(found.churn, found.worth, lot), money, rate, within)
+    if found.uplift is not None:
+        measured_by = str(state.about.get(UPLIFT) or "campaigns of the past")
+    plan = plan_contacts(Prospects(found.churn, found.worth, lot, found.uplift), money, rate, within)
     horizon = int(state.about.get("horizon_days") or 0)
     currency = str(state.about.get("currency") or "")
     shown_plan = ContactPlan(**{**vars(plan), "limits": limits})
@@ -108,7 +118,8 @@ def contact_plan(
         notes.append(f"a list holds {MOST_CONTACTS:,} contacts at most; more would pay")
     if found.why is None and len(found.rows) and not len(plan.contacted):
         notes.append("no contact is expected to earn its cost")
-    strategy = NONE if found.why is not None else SAVE_RATE
+    learned = SAVE_RATE if found.uplift is None else UPLIFT
+    strategy = NONE if found.why is not None else learned
     page = ContactPlanPage(
         campaign_id=asked.campaign_id,
         recorded=False,
@@ -124,6 +135,7 @@ def contact_plan(
         table=[_row(cut) for cut in table(plan)],
         model=MODEL,
         model_version=state.models.get(MODEL),
+        grade=grade,
         as_of=state.as_of,
         horizon_days=state.about.get("horizon_days"),
         currency=currency,
@@ -132,10 +144,10 @@ def contact_plan(
 
 
 def as_csv(page: ContactPlanPage) -> bytes:
-    """The customers to contact, one a row, each with the campaign and what the list takes for granted."""
-    header = ["campaign_id", *PlannedContact.__struct_fields__, "assumptions"]
-    told = " ".join(page.assumptions)
-    return csv_bytes([header, *([page.campaign_id, *cells(item), told] for item in page.items)])
+    """The customers to contact, one a row, each with the campaign, the grade and what the list takes for granted."""
+    header = ["campaign_id", *PlannedContact.__struct_fields__, COLUMN, "assumptions"]
+    beside = (word(page.grade), " ".join(page.assumptions))
+    return csv_bytes([header, *([page.campaign_id, *cells(item), *beside] for item in page.items)])
 
 
 def _save_rate(state: State, asked: ContactPlanRequest) -> tuple[SaveRate, str]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 #: What the list may be sorted by.
 SORTS = ("value_at_risk", "churn_probability", "expected_spend", "spend", "days_since_last_order")
+#: What a contact changes; scores of an earlier release have none.
+UPLIFT = "uplift"
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class CustomerColumns:
     """One entry per row of the score table; NaN where a score is not known."""
 
     active: NDArray[np.bool_]
-    numbers: Mapping[str, NDArray[np.float64]]  # of SORTS
+    numbers: Mapping[str, NDArray[np.float64]]  # of SORTS, and UPLIFT
     orders: Mapping[str, NDArray[np.int32]]  # active rows by each of SORTS, highest first, ties by row
     known: Mapping[str, bool]  # whether any active customer has that score
     stages: Sequence[str]
@@ -39,6 +41,10 @@ def make_columns(table: pa.Table) -> CustomerColumns:
     """From the table of a scoring, whose rows lie by customer_id."""
     active = np.asarray(table["active"].to_numpy(), dtype=bool)
     numbers = {name: np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=float) for name in SORTS}
+    if UPLIFT in table.column_names:
+        uplift = np.asarray(table[UPLIFT].to_numpy(), dtype=float)
+    else:
+        uplift = np.full(len(active), np.nan)
     rows = np.flatnonzero(active).astype(np.int32)
     orders = {}
     for name, values in numbers.items():
@@ -48,7 +54,7 @@ def make_columns(table: pa.Table) -> CustomerColumns:
     stages = table["stage"].combine_chunks().dictionary_encode()
     return CustomerColumns(
         active=active,
-        numbers=numbers,
+        numbers=numbers | {UPLIFT: uplift},
         orders=orders,
         known={name: bool(np.isfinite(values[active]).any()) for name, values in numbers.items()},
         stages=stages.dictionary.to_pylist(),

@@ -22,7 +22,7 @@ from serving.server import answers, is_free
 from serving.state import load_state
 from training.grades import UNUSABLE
 from training.grades import grade as grade_of
-from training.protocols import MODELS
+from training.protocols import ACCEPTED, MODELS, UPLIFT
 
 _LIBRARIES = ("bentoml", "duckdb", "feast", "ibis-framework", "implicit", "lightgbm", "mlflow", "pandas", "pyarrow")
 _LEAST_FREE_BYTES = 2 * 1024**3
@@ -156,6 +156,12 @@ def _trained(home: Home) -> Iterator[Finding]:
             found = f"version {champion.version}, {champion.created:%Y-%m-%d %H:%M}{told}"
             status = Status.LIMITED if grade is not None and grade.grade == UNUSABLE else Status.OK
             yield Finding("trained", model, status, found)
+    # Only where it was ever learned: most shops hold nobody out.
+    uplift = registry.resolve(UPLIFT)
+    if uplift is not None:
+        accepted = uplift.metrics.get(ACCEPTED) == 1.0
+        told = "contact lists go by it" if accepted else "; ".join(uplift.notes)
+        yield Finding("trained", UPLIFT, Status.OK if accepted else Status.LIMITED, f"version {uplift.version}, {told}")
 
 
 def _scored(home: Home) -> Iterator[Finding]:

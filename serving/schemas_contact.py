@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from serving.schemas import Probability
+from serving.schemas import ModelGrade, Probability
 
 MOST_CONTACTS = 50_000
 Campaign = Annotated[
@@ -125,6 +125,9 @@ class ContactPlanPage(Struct, frozen=True):
     as_of: str | None
     horizon_days: int | None
     currency: str
+    grade: Annotated[
+        ModelGrade | None, Meta(description="How far the churn model can be relied on; null: not known.")
+    ] = None
 
 
 class MeasuredEffect(Struct, frozen=True):

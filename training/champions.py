@@ -23,7 +23,7 @@ class Champions:
     """How each kind of model is used.
 
     `horizon` gives the days where no champion fixes them; `frame` gives one row per customer as of a moment:
-    customer_id and the features; `predict` has churn, propensity and value.
+    customer_id and the features; `predict` has churn, propensity, value and uplift.
     """
 
     horizon: Callable[[Context], int]
@@ -39,7 +39,7 @@ def default_champions() -> Champions:
     return Champions(
         horizon=_horizon,
         frame=_frame,
-        predict={"churn": _churn, "propensity": _propensity, "value": _value},
+        predict={"churn": _churn, "propensity": _propensity, "value": _value, "uplift": _uplift},
         rank=rank_everyone,
     )
 
@@ -85,3 +85,9 @@ def _value(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
     from training.value import ValueModel
 
     return {"spend": ValueModel.load(bundle).predict(frame)}
+
+
+def _uplift(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    from training.uplift_learners import load_learner
+
+    return {"uplift": load_learner(bundle).predict(frame)}

@@ -17,6 +17,7 @@ from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.cli_evaluate import evaluate
 from training.cli_off_policy import off_policy
 from training.cli_trust import explain, fairness
+from training.cli_uplift import uplift
 from training.grades import grade as grade_of
 from training.protocols import MODELS
 
@@ -29,6 +30,7 @@ app.command(epilog="Example:  regulars evaluate recommender --split last-order -
 app.command("off-policy", epilog="Example:  regulars off-policy --metric purchase")(off_policy)
 app.command(epilog="Example:  regulars explain churn --json")(explain)
 app.command(epilog="Example:  regulars fairness churn --json")(fairness)
+app.command(epilog="Example:  regulars uplift --json")(uplift)
 
 
 @app.command(epilog="Example:  regulars train churn value")

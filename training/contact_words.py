@@ -45,7 +45,8 @@ class _Amounts:
 def _effect(plan: ContactPlan, measured_by: str) -> str:
     if plan.prospects.uplift is not None:
         return (
-            f"What a contact changes was learned for each customer from {measured_by}: uplift x value ranks the list."
+            f"What a contact changes was learned for each customer from {measured_by}: uplift x value ranks the list. "
+            "Of customers unlike any on those lists it is a guess."
         )
     rate, needed = plan.save_rate, plan.break_even_save_rate
     said = f"Of contacted customers who would have stopped, {rate.value:.1%} stay for it"

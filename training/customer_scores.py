@@ -36,6 +36,8 @@ SCHEMA = pa.schema(
         pa.field("value_at_risk", pa.float64()),  # what a horizon would lose, times the probability of losing it
         pa.field("stage", pa.string(), nullable=False),  # one of STAGES
         *NEXT_ORDER_FIELDS,
+        # By how much a contact raises the probability of an order within the horizon; null where it was not learned.
+        pa.field("uplift", pa.float64()),
         pa.field("reasons", REASONS, nullable=False),  # why the churn probability is what it is
     ]
 )
@@ -50,6 +52,7 @@ class Predictions:
     purchase: NDArray[np.float64] | None = None
     spend: NDArray[np.float64] | None = None
     returns: ReturnCurves | None = None
+    uplift: NDArray[np.float64] | None = None
 
 
 def stages(profiles: pd.DataFrame, *, horizon_days: int) -> NDArray[np.object_]:
@@ -109,6 +112,7 @@ def score_table(profiles: pd.DataFrame, predictions: Predictions, *, horizon_day
         "expected_spend": nothing if spend is None else spend,
         "value_at_risk": value_at_risk(churn, profiles["usual_spend"].to_numpy(float), spend),
         "stage": stages(profiles, horizon_days=horizon_days),
+        "uplift": nothing if predictions.uplift is None else np.where(active, predictions.uplift, np.nan),
         **next_order_columns(profiles, predictions.returns, horizon_days=horizon_days),
         "reasons": pc.if_else(pa.array(active), told, pa.scalar([], type=REASONS)),
     }

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MODELS = ("recommender", "churn", "propensity", "value")
+#: Learned where a shop holds customers out by lot, and only then: what a contact changes. Its metric of the second name
+#: is 1 where lists may go by it, else 0.
+UPLIFT, ACCEPTED = "uplift", "accepted"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def default_trainers() -> Mapping[str, Trainer]:
     from training.churn import train_churn
     from training.propensity import train_propensity
     from training.recommender import train_recommender
+    from training.uplift_training import train_uplift
     from training.value import train_value
 
     return {
@@ -50,6 +51,7 @@ def default_trainers() -> Mapping[str, Trainer]:
         "churn": train_churn,
         "propensity": train_propensity,
         "value": train_value,
+        "uplift": train_uplift,
     }
 
 

@@ -26,7 +26,7 @@ from training.fingerprint import code_hash
 from training.grades import grades
 from training.next_orders import curve_days
 from training.profiles import last_moment, profiles
-from training.protocols import MODELS, Context
+from training.protocols import ACCEPTED, MODELS, UPLIFT, Context
 from training.ranked_lists import RankedLists, save_ranked_lists
 from training.tracking import open_registry
 from training.versions import ModelVersion
@@ -66,6 +66,9 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
         registry = open_registry(context.home)
         resolved = {model: registry.resolve(model) for model in MODELS}
         found = {model: version for model, version in resolved.items() if version is not None}
+        uplift = registry.resolve(UPLIFT)
+        if uplift is not None and uplift.metrics.get(ACCEPTED) == 1.0:
+            found[UPLIFT] = uplift
         as_of = last_moment(context)
         version = _version(context, found, as_of)
         target = context.home.scores / "versions" / version
@@ -135,9 +138,16 @@ def _fill(
         "models": used,
         "grades": grades({model: version.metrics for model, version in found.items() if used[model] is not None}),
         "notes": notes,
+        "uplift": None if used.get(UPLIFT) is None else _measured_by(bundles[UPLIFT]),
         "campaigns": [one.as_json() for one in campaign_results(context, horizon_days=horizon_days)],
     }
     seal(directory, kind=KIND, about=about)
+
+
+def _measured_by(bundle: Path) -> str:
+    """What an uplift was learned from, in words."""
+    told: str = read_manifest(bundle, kind=UPLIFT, verify=False)["measured_by"]
+    return told
 
 
 def _horizon(found: Mapping[str, ModelVersion]) -> int | None:

@@ -17,7 +17,7 @@ from serving.keys import now_utc
 from serving.outcomes import Contact, Contacts, Planned
 from serving.plan_log import planned
 from serving.schemas_contact import ContactPlanRequest
-from serving.state import State, load_state
+from serving.state import State, load_state, read_state
 
 ASKED = {"campaign_id": "june", "cost_per_contact": 1.0, "margin": 0.5, "save_rate": 0.5, "holdout_share": 0.0}
 NOW = datetime(2024, 6, 1, 8)
@@ -48,6 +48,36 @@ def test_the_list_worked_by_hand(client) -> None:
     assert [cut["contacts"] for cut in page["table"]] == [1, 2, 3, 4]
     assert page["curve"][-1]["profit"] == pytest.approx(8.75)
     assert any("50.0% stay for it: as told" in sentence for sentence in page["assumptions"])
+
+
+def learned(home: Home, write_scores) -> State:
+    """Scores with what a contact changes: most for bob, nothing for cat, and ann is driven away."""
+    uplift = {"ann": -0.1, "bob": 0.4, "cat": 0.0, "=eve": 0.2, "dan": None}
+    rows = read_state(home.scores / "versions" / "v1", version="v1").customers.to_pylist()
+    write_scores(home, "v2", customers=[row | {"uplift": uplift[row["customer_id"]]} for row in rows])
+    return load_state(home)
+
+
+def test_a_list_goes_by_an_uplift_that_was_learned_unless_a_save_rate_is_given(scored_home: Home, write_scores) -> None:
+    state = learned(scored_home, write_scores)
+    asked = msgspec.convert(ASKED | {"save_rate": None, "cost_per_contact": 0.5}, ContactPlanRequest)
+    page, _ = contact_plan(state, asked, Contacts(), now=NOW, rest_days=14)
+    # Worth is value at risk over churn: half of 10/0.9 times 0.4, less 0.5; half of 1/0.1 times 0.2, less 0.5.
+    assert [(item.customer_id, item.expected_profit, item.kept_probability) for item in page.items] == [
+        ("bob", 1.7222, 0.4),
+        ("=eve", 0.5, 0.2),
+    ]
+    assert (page.strategy, page.summary.save_rate, page.summary.save_rate_source) == ("uplift", None, "uplift")
+    assert any("was learned for each customer from campaigns of the past" in told for told in page.assumptions)
+    given = msgspec.structs.replace(asked, save_rate=0.5)
+    assert contact_plan(state, given, Contacts(), now=NOW, rest_days=14)[0].strategy == "save_rate"
+
+
+def test_the_grade_of_the_predictions_stands_on_the_list_and_in_each_row(client, scored_home: Home, regulars) -> None:
+    assert plan(client, dry_run=True)["grade"] is None
+    rows = csv.DictReader(io.StringIO(client.post("/v1/contact-plans?format=csv", json=ASKED).text))
+    assert {row["prediction_grade"] for row in rows} == {"not known"}
+    assert "Predictions: not known" in regulars(*COMMAND).stdout
 
 
 def test_a_budget_and_a_head_count_end_the_list(client) -> None:

@@ -6,6 +6,7 @@
     mlflow/                       mlflow.db (SQLite) and artifacts
     models/<name>/<version>/      bundles fetched from the registry, verified
     scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
+    insight/versions/<version>/   the shop's picture of its customers; insight/CURRENT names one
     live/                         what the server writes while it answers: events, outcomes, keys, the last good scores
 
 A directory is written aside under a name that readers ignore and renamed when whole; a pointer file is replaced
@@ -74,6 +75,11 @@ class Home:
     def scores(self) -> Path:
         """Scorings of every customer."""
         return self.root / "scores"
+
+    @property
+    def insight(self) -> Path:
+        """Pictures of the shop: segments, deciles, cohorts and the rest."""
+        return self.root / "insight"
 
     @property
     def live(self) -> Path:

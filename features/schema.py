@@ -29,6 +29,7 @@ class Columns:
     SUBCATEGORY = "subcategory"
     BRAND = "brand"
     PRICE = "price"
+    COST = "cost"
     IN_STOCK = "in_stock"
     LISTED_AT = "listed_at"
     EXPIRES_AT = "expires_at"
@@ -132,6 +133,7 @@ PRODUCTS = TableContract(
         Column(C.SUBCATEGORY, Kind.TEXT, "Narrowest grouping."),
         Column(C.BRAND, Kind.TEXT, "Brand."),
         Column(C.PRICE, Kind.MONEY, "Price now."),
+        Column(C.COST, Kind.MONEY, "What one unit costs the shop; with it, margins are known."),
         Column(C.IN_STOCK, Kind.FLAG, "Whether it can be sold now; empty means yes."),
         Column(C.LISTED_AT, Kind.TIME, "When it was first offered, in UTC."),
         Column(C.EXPIRES_AT, Kind.TIME, "When it is offered no more, in UTC."),

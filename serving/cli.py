@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ORDER = (
     *("ingest", "quarantine", "quality", "features", "train", "evaluate"),
     *("promote", "rollback", "models", "explain", "fairness", "uplift", "score"),
+    *("report", "insight"),
     *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live", "keys", "demo", "doctor"),
 )
 

@@ -15,6 +15,7 @@ from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.cli_evaluate import evaluate
+from training.cli_insight import insight, picturing
 from training.cli_off_policy import off_policy
 from training.cli_trust import explain, fairness
 from training.cli_uplift import uplift
@@ -31,6 +32,7 @@ app.command("off-policy", epilog="Example:  regulars off-policy --metric purchas
 app.command(epilog="Example:  regulars explain churn --json")(explain)
 app.command(epilog="Example:  regulars fairness churn --json")(fairness)
 app.command(epilog="Example:  regulars uplift --json")(uplift)
+app.command(epilog="Example:  regulars insight segments --json")(insight)
 
 
 @app.command(epilog="Example:  regulars train churn value")
@@ -158,12 +160,19 @@ def models(
 
 @app.command(epilog="Example:  regulars score --json")
 def score(as_json: AsJson = False) -> None:
-    """Score every customer with the champions, as of midnight after the last order, for the server to read."""
+    """Score every customer with the champions, as of midnight after the last order, for the server to read.
+
+    And take the shop's picture of that moment, which the console shows.
+    """
+    from training.insight.keep import keep_insight
     from training.score import score as score_everybody
 
-    report = score_everybody(current_context(), at=datetime.now(UTC))
+    context, now = current_context(), datetime.now(UTC)
+    report = score_everybody(context, at=now)
+    with picturing() as done:
+        picture = keep_insight(context, at=now, done=done)
     if as_json:
-        print_json(asdict(report))
+        print_json({**asdict(report), "insight": picture.version})
         return
     what = "Scored" if report.scored else "Nothing changed: scored already are"
     out.print(f"{what} {report.customers:,} customers as of {report.as_of:%Y-%m-%d} (scores {report.version}).")

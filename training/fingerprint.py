@@ -61,6 +61,9 @@ NEUTRAL = frozenset(
     }
 )
 
+#: A folder of files that describe the shop, of which no model learns.
+APART = "insight"
+
 
 @lru_cache(maxsize=1)
 def code_hash() -> str:
@@ -69,7 +72,7 @@ def code_hash() -> str:
     for package in (features, training):
         root = Path(str(package.__file__)).parent
         for path in sorted(root.rglob("*.py")):
-            if path.stem not in NEUTRAL:
+            if path.stem not in NEUTRAL and APART not in path.relative_to(root).parts:
                 digest.update(f"{package.__name__}/{path.relative_to(root)}\0".encode())
                 digest.update(path.read_bytes())
     for name in LIBRARIES:

@@ -1,0 +1,112 @@
+"""The commands that picture the shop: insight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.errors import ConfigError
+from features.terminal import out, print_json, print_table, step
+from training.cli_arguments import AsJson, current_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from training.insight.files import Insight
+
+DOCS = "docs"
+
+
+@contextmanager
+def picturing() -> Iterator[Callable[[str], None]]:
+    """A line of progress; the block is given what to tell each step that is done."""
+    from training.insight.picture import STEPS
+
+    with step("Picturing the shop") as say:
+        yield lambda name: say(f"{name.replace('_', ' ')} done ({STEPS.index(name) + 1} of {len(STEPS)})")
+
+
+def kept_now() -> Insight:
+    """The picture of the lake as it is, taken if there is none yet."""
+    from training.insight.keep import keep_insight
+
+    context = current_context()
+    with picturing() as done:
+        return keep_insight(context, at=datetime.now(UTC), done=done)
+
+
+def insight(
+    name: Annotated[str | None, typer.Argument(help="Which table; all are listed when none is named.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The shop's picture of its customers, one table at a time: segments, deciles, cohorts, what sells with what.
+
+    Written by  regulars score  too, for the server. What each figure means, with
+    formula and source, stands in docs/insights.md, which  regulars insight docs
+    prints.
+    """
+    if name == DOCS:
+        from training.insight.reference import reference
+
+        typer.echo(reference())
+        return
+    found = kept_now()
+    tables = found.tables
+    if name is None:
+        if as_json:
+            print_json({"version": found.version, "about": found.about, "tables": tables})
+            return
+        rows = [(table, _size(value)) for table, value in tables.items()]
+        print_table(f"Picture {found.version} as of {found.about['as_of'][:10]}", ("table", "holds"), rows)
+        out.print("One of them:  regulars insight segments")
+        return
+    if name not in tables:
+        raise ConfigError(f"There is no table '{name}' in the picture. Tables: {', '.join(tables)}.")
+    if as_json:
+        print_json(tables[name])
+    else:
+        _print(name, tables[name])
+
+
+def _size(value: Any) -> str:
+    if value is None:
+        return "nothing: the shop's data do not tell"
+    if isinstance(value, Mapping):
+        return ", ".join(value)
+    return f"{len(value):,} rows"
+
+
+def _print(title: str, value: Any) -> None:
+    """Rows as a table, a matrix as one, anything else part by part."""
+    if isinstance(value, Mapping) and {"rows", "columns", "values"} <= set(value):
+        rows = [
+            [name, *(_shown(cell) for cell in cells)]
+            for name, cells in zip(value["rows"], value["values"], strict=True)
+        ]
+        print_table(title, ("", *(str(name) for name in value["columns"])), rows)
+    elif isinstance(value, Mapping):
+        plain = [(name, _shown(part)) for name, part in value.items() if not isinstance(part, Mapping | list)]
+        if plain:
+            print_table(title, ("", ""), plain)
+        for name, part in value.items():
+            if isinstance(part, Mapping | list) and part:
+                _print(f"{title}: {name}", part)
+    elif isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
+        names = [name for name in value[0] if not isinstance(value[0][name], Mapping)]
+        print_table(title, names, [[_shown(row[name]) for name in names] for row in value])
+    elif value is None:
+        out.print(f"{title}: the shop's data do not tell.")
+    else:
+        print_table(title, ("", ""), [(place, _shown(one)) for place, one in enumerate(value)])
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    if isinstance(value, list):
+        return ", ".join(str(_shown(one)) for one in value)
+    return value

@@ -11,8 +11,9 @@ stage=$1
 is_there() {
   case $1 in
     library:*) "$PYTHON" -c 'import ctypes, sys; ctypes.CDLL(sys.argv[1])' "${1#library:}" 2>/dev/null ;;
+    file:*) [ -e "${1#file:}" ] ;;
     command:*) command -v "${1#command:}" >/dev/null ;;
-    *) say ".ci/system-packages: '$1' is neither library:NAME nor command:NAME"; exit 1 ;;
+    *) say ".ci/system-packages: '$1' is none of library:NAME, command:NAME, file:PATH"; exit 1 ;;
   esac
 }
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from swagger_ui_bundle import swagger_ui_path
 
 from serving import problems
+from serving.console.routes import CONSOLE_ROUTES
 from serving.gate import Gate
 from serving.route_table import ROUTES
 from serving.runtime import Runtime
@@ -21,7 +22,7 @@ def build_app(runtime: Runtime) -> ASGIApp:
     """The application over one runtime. Every answer, errors too, is JSON, CSV, a page, or problem details."""
     static = Mount("/docs/static", StaticFiles(directory=str(swagger_ui_path)), name="docs-static")
     other = Starlette(routes=[static], exception_handlers={HTTPException: problems.on_http_exception})
-    gate: ASGIApp = Gate(other, runtime=runtime, routes=ROUTES)
+    gate: ASGIApp = Gate(other, runtime=runtime, routes=(*ROUTES, *CONSOLE_ROUTES))
     if runtime.tracing is not None:
         gate = Traced(gate, runtime.tracing)
     origins = list(runtime.settings.cors_origins)

@@ -21,10 +21,11 @@ def csv_bytes(rows: Iterable[Sequence[object]]) -> bytes:
 
 def cells(item: msgspec.Struct) -> list[object]:
     """The fields of one item; lists are joined by '; '."""
-    return [_cell(getattr(item, name)) for name in item.__struct_fields__]
+    return [cell(getattr(item, name)) for name in item.__struct_fields__]
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
+    """One value, fit for a cell."""
     if isinstance(value, list):
         value = "; ".join(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

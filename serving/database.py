@@ -1,4 +1,4 @@
-"""The database of what happens while serving: live events, outcomes of contacts, contact plans, API keys.
+"""The database of what happens while serving: live events, outcomes, contact plans, the agents' desk, API keys.
 
 SQLite in WAL mode in the data home unless `database_url` names another, for instance PostgreSQL.
 """
@@ -79,6 +79,36 @@ contact_plan_members = sa.Table(
     sa.Column("until", sa.DateTime, nullable=False),  # UTC; when what the customer did is known
     sa.UniqueConstraint("campaign_id", "customer_id"),
     sqlite_autoincrement=True,
+)
+desk_notes = sa.Table(
+    "desk_notes",
+    metadata,
+    sa.Column("seq", _COUNTER, primary_key=True, autoincrement=True),
+    sa.Column("customer_id", sa.String, nullable=False, index=True),
+    sa.Column("kind", sa.String, nullable=False),  # assigned, snoozed
+    sa.Column("assigned_to", sa.String),  # null: to nobody any more
+    sa.Column("snoozed_until", sa.DateTime),  # UTC; null: no longer
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("written_at", sa.DateTime, nullable=False),  # UTC
+    sqlite_autoincrement=True,
+)
+saved_views = sa.Table(
+    "saved_views",
+    metadata,
+    sa.Column("view_id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False, unique=True),
+    sa.Column("query", sa.String, nullable=False),  # as it stands in the address of the list
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("saved_at", sa.DateTime, nullable=False),  # UTC
+)
+sessions = sa.Table(
+    "console_sessions",
+    metadata,
+    sa.Column("token_hash", sa.String, primary_key=True),  # SHA-256; the token is kept in the browser alone
+    sa.Column("key_id", sa.String),  # of the key it was opened with; null while the shop has none
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("csrf", sa.String, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False),  # UTC
 )
 keys = sa.Table(
     "api_keys",

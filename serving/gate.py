@@ -31,6 +31,10 @@ _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_CONSOLE_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 _EVERYWHERE = [(b"x-content-type-options", b"nosniff")]
 _PAGES = [
     *_EVERYWHERE,
@@ -38,6 +42,15 @@ _PAGES = [
     (b"content-security-policy", _PAGE_POLICY),
     (b"x-frame-options", b"DENY"),
 ]
+_CONSOLE = [
+    *_EVERYWHERE,
+    (b"cache-control", b"private, no-store"),
+    # Without a referrer, a browser names no origin with a form, and the form would be refused as foreign.
+    (b"referrer-policy", b"same-origin"),
+    (b"content-security-policy", _CONSOLE_POLICY),
+    (b"x-frame-options", b"DENY"),
+]
+_ASSETS = [*_EVERYWHERE, (b"cache-control", b"public, max-age=86400")]
 _PRIVATE = [*_EVERYWHERE, (b"cache-control", b"private, no-store")]
 _KEPT = [*_EVERYWHERE, (b"cache-control", b"private, no-cache")]  # kept by a client that asks each time (ETag)
 
@@ -112,7 +125,7 @@ class Gate:
         except Exception as error:
             # The outermost edge: whatever a handler missed is one failed request, and its text may hold data of a
             # customer, so the log gets the place and the kind alone.
-            _log_defect(error, template, request_id)
+            log_defect(error, template, request_id)
             if not status:
                 await problems.respond(500, "A defect of the server; its log has the details.")(scope, receive, watched)
         finally:
@@ -181,7 +194,7 @@ class Gate:
         """With no key made yet, only this machine is answered, and only by its own name (a page elsewhere could
         have its own name point here).
         """
-        if _is_this_machine((scope.get("server") or ("",))[0] or "", asked.host):
+        if is_this_machine((scope.get("server") or ("",))[0] or "", asked.host):
             return None
         detail = "No key exists yet, so only this machine is answered. Make one:  regulars keys create --scope site"
         return Refusal(401, "no_keys", detail, {"WWW-Authenticate": 'Bearer realm="regulars"'})
@@ -192,7 +205,8 @@ class Gate:
 
 
 @lru_cache(maxsize=1024)
-def _is_this_machine(address: str, host: str) -> bool:
+def is_this_machine(address: str, host: str) -> bool:
+    """Whether a request came to a loopback address by a loopback name."""
     name = re.sub(r":\d+$", "", host)
     return _LOOPBACK.fullmatch(address) is not None and _LOOPBACK.fullmatch(name) is not None
 
@@ -226,10 +240,13 @@ def _headers_for(path: str) -> list[tuple[bytes, bytes]]:
         return _KEPT
     if path.startswith("/v1/"):
         return _PRIVATE
+    if path.startswith("/console"):
+        return _ASSETS if path.startswith("/console/static/") else _CONSOLE
     return _PAGES if path.startswith("/docs") or path == "/" else _EVERYWHERE
 
 
-def _log_defect(error: Exception, template: str, request_id: bytes) -> None:
+def log_defect(error: Exception, template: str, request_id: bytes) -> None:
+    """One entry of the log, without the error's text: it may hold data of a customer."""
     where = "".join(traceback.format_tb(error.__traceback__))
     fields = {"request_id": request_id.decode(), "route": template, "where": where}
     log.error("a defect: %s at %s", type(error).__name__, template, extra={"fields": fields})

@@ -111,6 +111,10 @@ class KeyRing:
         self.exist = bool(found) if exist is None else exist
         self._by_id = {key.key_id: key for key in found if key.revoked_at is None}
 
+    def by_id(self, key_id: str) -> ApiKey | None:
+        """The key in force with that id, or None."""
+        return self._by_id.get(key_id)
+
     def find(self, text: str) -> ApiKey | None:
         """The key that the text is, or None. How long it takes says nothing of the secret."""
         parts = _KEY.fullmatch(text)

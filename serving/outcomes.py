@@ -13,13 +13,14 @@ from msgspec import Meta, Struct
 
 from features.settings import Settings
 from serving.database import Database, contact_plan_members, open_database, outcomes
+from serving.desk import NOTHING_NOTED, DeskNote, notes_since
 from serving.doorbell import Doorbell
 from serving.event_types import EventId, as_utc, moment_fault
 from serving.schemas import Name
 
 DOORBELL = "outcomes.doorbell"
 MOST_OUTCOMES = 1000
-OPTED_OUT, CONTACTED_LATELY, HELD_OUT = "opted_out", "contacted_lately", "held_out"
+OPTED_OUT, CONTACTED_LATELY, HELD_OUT, SNOOZED = "opted_out", "contacted_lately", "held_out", "snoozed"
 OutcomeKind = Literal["reached", "saved", "lost", "opted_out"]
 
 
@@ -72,9 +73,9 @@ class Planned:
 
 @dataclass(frozen=True)
 class Contacts:
-    """The last contact of each customer who had any, and the last plan that names them.
+    """The last contact of each customer who had any, the last plan that names them, and what agents noted of them.
 
-    `version` differs whenever outcomes do, `plans_version` whenever plans do.
+    `version` differs whenever outcomes do, `plans_version` whenever plans do, `desk_version` whenever notes do.
     """
 
     by_customer: Mapping[str, Contact] = field(default_factory=dict)
@@ -82,11 +83,18 @@ class Contacts:
     heard: bytes | None = None
     planned: Mapping[str, Planned] = field(default_factory=dict)
     plans_version: int = 0
+    desk: Mapping[str, DeskNote] = field(default_factory=dict)
+    desk_version: int = 0
+
+    def note(self, customer_id: str) -> DeskNote:
+        """What agents noted of a customer."""
+        return self.desk.get(customer_id, NOTHING_NOTED)
 
     def left_out(
         self, *, now: datetime | None, rest_days: float = 0, opted_out_only: bool = False
     ) -> Iterator[tuple[str, str]]:
-        """Each customer who must not be on a list at `now` (UTC), and why: opted_out, contacted_lately, held_out.
+        """Each customer who must not be on a list at `now` (UTC), and why: opted_out, contacted_lately, held_out or
+        snoozed.
 
         Whoever stands on a recorded list counts as contacted when it was made; whoever it holds out is left alone until
         its effect is known. Without `now`, only who opted out.
@@ -106,6 +114,9 @@ class Contacts:
                 yield customer, CONTACTED_LATELY
             elif not plan.treated and plan.until > now:
                 yield customer, HELD_OUT
+        for customer, note in self.desk.items():
+            if note.is_snoozed(now):
+                yield customer, SNOOZED
 
 
 def fault(outcome: Outcome, *, now: datetime) -> tuple[str, str] | None:
@@ -163,7 +174,8 @@ class OutcomeLog:
                 )
                 last = seq
             planned, last_plan = _planned(connection, known)
-        return Contacts(found, last, heard, planned, last_plan)
+            desk, last_note = notes_since(connection, known.desk, known.desk_version)
+        return Contacts(found, last, heard, planned, last_plan, desk, last_note)
 
 
 def known_contacts(settings: Settings) -> Contacts:

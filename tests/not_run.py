@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def listed_packages(path: Path = PACKAGES) -> dict[str, str]:
-    """How each listed package is known to be there: library:NAME or command:NAME."""
+    """How each listed package is known to be there: library:NAME, command:NAME or file:PATH."""
     rows = [line.split(None, 3) for line in path.read_text(encoding="utf-8").splitlines()]
     return {row[0]: row[2] for row in rows if row and not row[0].startswith("#")}
 
@@ -31,6 +31,8 @@ def is_there(probe: str) -> bool:
     kind, _, name = probe.partition(":")
     if kind == "command":
         return shutil.which(name) is not None
+    if kind == "file":
+        return Path(name).exists()
     try:
         ctypes.CDLL(name)
     except OSError:

@@ -29,7 +29,7 @@ HIGHER_IS_BETTER = frozenset(
     }
 )
 #: In the table only where it is asked for as JSON: a variant of what stands there already.
-ONLY_JSON = frozenset({"ndcg_full", "ece_equal_counts", "lift@1%", "capture@1%"})
+ONLY_JSON = frozenset({"ndcg_full", "ece_equal_counts", "precision@1%", "lift@1%", "capture@1%"})
 MOST_K = 1000
 #: So many metrics beside a model's name fit a terminal of 100 columns.
 COLUMNS_WIDE = 8

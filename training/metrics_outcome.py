@@ -49,10 +49,10 @@ def top_share(happened: Bools, scores: Floats, share: float) -> float:
 
 
 def ranking_of(happened: Bools, scores: Floats) -> dict[str, float]:
-    """How well scores order customers: auc, average_precision, and lift and capture at each of SHARES.
+    """How well scores order customers: auc, average_precision, and precision, lift and capture at each of SHARES.
 
-    `lift@10%` is how often it happened in the top tenth over how often it happened at all; `capture@10%` is the part
-    of all that happened which lies there.
+    `precision@10%` is how often it happened in the top tenth; `lift@10%` is that over how often it happened at all;
+    `capture@10%` is the part of all that happened which lies there.
     """
     n, events = len(happened), int(happened.sum())
     both = 0 < events < n
@@ -63,6 +63,7 @@ def ranking_of(happened: Bools, scores: Floats) -> dict[str, float]:
     for share in SHARES:
         rate = top_share(happened, scores, share)
         size = max(round(share * n), 1)
+        found[f"precision@{share:.0%}"] = rate
         found[f"lift@{share:.0%}"] = rate / (events / n) if events else np.nan
         found[f"capture@{share:.0%}"] = rate * size / events if events else np.nan
     return found

@@ -29,7 +29,7 @@ from training.profiles import last_moment, profiles
 from training.protocols import ACCEPTED, MODELS, UPLIFT, Context
 from training.ranked_lists import RankedLists, save_ranked_lists
 from training.tracking import open_registry
-from training.versions import ModelVersion
+from training.versions import ModelVersion, backtest
 
 LOCK = "score"
 KIND = "scores"
@@ -137,6 +137,7 @@ def _fill(
         "customers": len(who),
         "models": used,
         "grades": grades({model: version.metrics for model, version in found.items() if used[model] is not None}),
+        "backtests": {model: backtest(version) for model, version in found.items() if used[model] is not None},
         "notes": notes,
         "uplift": None if used.get(UPLIFT) is None else _measured_by(bundles[UPLIFT]),
         "campaigns": [one.as_json() for one in campaign_results(context, horizon_days=horizon_days)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from training.protocols import Gate, Metric, Trained
 
@@ -48,6 +49,12 @@ class ModelVersion:
     def backtest(self) -> tuple[str, datetime, int]:
         """What fixes a back-test: versions that agree in it were measured on the same customers and orders."""
         return self.data_hash, self.test_as_of, self.horizon_days
+
+
+def backtest(version: ModelVersion) -> dict[str, Any]:
+    """What a list made with the version can say of its back-test: when it was, and the metrics but those of peers."""
+    ours = {name: value for name, value in version.metrics.items() if not name.startswith("peer.")}
+    return {"test_as_of": version.test_as_of.isoformat(), "horizon_days": version.horizon_days, "metrics": ours}
 
 
 def logged_name(metric: str) -> str:

@@ -87,6 +87,7 @@ def write_scores(
     ranking: RankedLists | None = None,
     models: dict | None = None,
     campaigns: list[dict] | None = None,
+    about: dict | None = None,
 ) -> Path:
     """A scoring as `regulars score` leaves it, made current."""
     directory = home.scores / "versions" / version
@@ -97,7 +98,7 @@ def write_scores(
         (directory / "ranking").rmdir()
     else:
         save_ranked_lists(ranking, directory / "ranking")
-    about = {
+    said = {
         "created_at": AS_OF.isoformat(),
         "as_of": AS_OF.isoformat(),
         "lake_version": "lake1",
@@ -108,7 +109,7 @@ def write_scores(
         "notes": [],
         "campaigns": campaigns or [],
     }
-    seal(directory, kind="scores", about=about)
+    seal(directory, kind="scores", about=said | (about or {}))
     write_text(home.scores / "CURRENT", version)
     return directory
 

@@ -1,0 +1,132 @@
+"""A small shop behind the console: orders in the lake, scores and lists made of the same orders, all by hand."""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from features.home import Home
+from features.ingest import ingest
+from features.lake import read_lake
+from features.settings import load_settings
+from tests.serving.small_scores import AS_OF, small_state
+from training.customer_scores import SCHEMA
+
+CUSTOMERS = 60
+CATEGORIES = ("Bread", "Cheese", "Coffee", "Fruit")
+PRODUCTS = [
+    {"product_id": f"p{n:02}", "name": f"{CATEGORIES[n % 4]} {n}", "category": CATEGORIES[n % 4], "price": 1.5 + n}
+    for n in range(16)
+]
+STAGES = ("regular", "slipping", "new", "regular", "slipping", "lapsed")
+CHURN_BACKTEST = {
+    "test_as_of": (AS_OF - timedelta(days=28)).isoformat(),
+    "horizon_days": 28,
+    "metrics": {"precision@10%": 0.62, "auc": 0.81},
+}
+MAPPING = """
+[order_lines]
+path = "orders.csv"
+order_id = "order_id"
+customer_id = "customer_id"
+product_id = "product_id"
+ordered_at = "ordered_at"
+quantity = "quantity"
+amount = "amount"
+
+[contacts]
+path = "contacts.csv"
+campaign_id = "campaign_id"
+customer_id = "customer_id"
+contacted_at = "contacted_at"
+channel = "channel"
+"""
+
+
+def name_of(number: int) -> str:
+    """The first begins as a formula would, which no exported cell may be."""
+    return "=c00" if number == 0 else f"c{number:02}"
+
+
+def orders() -> dict[str, list[tuple[float, list[str]]]]:
+    """Customer n orders three products every n % 9 + 5 days, the last time n % 20 + 1 days before the scores."""
+    made = {}
+    for number in range(CUSTOMERS):
+        gap, silent = number % 9 + 5, number % 20 + 1
+        made[name_of(number)] = [
+            (float(silent + gap * back), [f"p{(number + back + step * 3) % 16:02}" for step in range(3)])
+            for back in range(12)
+        ]
+    return made
+
+
+def score_of(number: int, row: dict[str, object]) -> dict[str, object]:
+    """Risk rises with the number, value falls; every sixth customer is no longer active."""
+    stage = STAGES[number % 6]
+    active = stage != "lapsed"
+    risk = round((number + 1) / (CUSTOMERS + 1), 4)
+    silent = number % 20 + 1
+    due = AS_OF + timedelta(days=5 - silent)
+    reason = {"message": "silent", "lowers": False, "number": float(number % 9 + 5), "other": float(silent)}
+    second = {"message": "weeks", "lowers": True, "number": 9.0, "other": None}
+    if number % 3 == 0:
+        reason = {"message": "spend_down", "lowers": False, "number": 40.0, "other": None}
+    return row | {
+        "last_order_at": AS_OF - timedelta(days=silent),
+        "days_since_last_order": silent,
+        "orders": 12,
+        "spend": 100.0 + number,
+        "active": active,
+        "stage": stage,
+        "churn_probability": risk if active else None,
+        "value_at_risk": round(risk * (90 - number), 2) if active else None,
+        "expected_spend": float(90 - number),
+        "purchase_probability": round(1 - risk, 4),
+        "next_order_expected_at": AS_OF + timedelta(days=number % 9 + 1),
+        "next_order_from": AS_OF + timedelta(days=1),
+        "next_order_until": AS_OF + timedelta(days=30),
+        "expected_back_by": due,
+        "days_overdue": max(silent - 5, 0),
+        "order_within": [0.1, 0.3, 0.6, 0.9],
+        "reasons": [one | {"detail": None} for one in (reason, second)] if active else [],
+    }
+
+
+def open_shop(root: Path, write_scores: object) -> Home:
+    """The shop in a data home below `root`; `write_scores` is the fixture of that name."""
+    made = orders()
+    files = root / "files"
+    files.mkdir(parents=True)
+    with (files / "orders.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["order_id", "customer_id", "product_id", "ordered_at", "quantity", "amount"])
+        for customer, theirs in made.items():
+            for ago, basket in theirs:
+                at = AS_OF.replace(tzinfo=None) - timedelta(days=ago)
+                for product in basket:
+                    price = PRODUCTS[int(product[1:])]["price"]
+                    rows.writerow([f"{customer}-{ago:g}", customer, product, f"{at:%Y-%m-%d %H:%M:%S}", 1, price])
+    campaign = f"spring,c07,{AS_OF - timedelta(days=100):%Y-%m-%d},mail\n"
+    (files / "contacts.csv").write_text(f"campaign_id,customer_id,contacted_at,channel\n{campaign}")
+    (files / "shop.toml").write_text(MAPPING)
+    settings = load_settings(home=root / "home", threads=1, seed=1)
+    ingest("files", settings, mapping=files / "shop.toml", replace=False, now=AS_OF.replace(tzinfo=None))
+    home = Home(settings.home)
+    state = small_state(made, PRODUCTS)
+    numbers = {name_of(number): number for number in range(CUSTOMERS)}
+    scored = [score_of(numbers[row["customer_id"]], row) for row in state.customers.to_pylist()]
+    write_scores(
+        home,
+        customers=pa.Table.from_pylist(scored, schema=SCHEMA).to_pylist(),
+        ranking=state.ranking,
+        about={
+            "lake_version": read_lake(home).version,
+            "curve_days": [1.0, 7.0, 28.0, 90.0],
+            "grades": {"churn": {"grade": "good", "why": "AUC surely above 0.780"}},
+            "backtests": {"churn": CHURN_BACKTEST},
+        },
+    )
+    return home

@@ -14,7 +14,7 @@ from features.engine import connect
 from features.labels import ACTIVE_RULE, BOUGHT, DAYS_TO_NEXT_ORDER
 from features.schema import ORDER_LINES, C
 from training.metrics_outcome import amount_metrics, probability_metrics, ranking_of, with_intervals
-from training.outcome_backtest import PROBABILITIES, BackTest, predict_with, read_setting, run_backtest
+from training.outcome_backtest import PROBABILITIES, BackTest, Question, predict_with, read_setting, run_backtest
 from training.outcome_model import RETURN_TIME
 from training.protocols import Context, Evaluation, Metric
 from training.return_backtest import return_metrics, return_peers
@@ -103,7 +103,12 @@ def told(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str, Mapp
 
 def gate_metric(backtest: BackTest) -> str:
     """The metric by which versions of the model are compared."""
-    return "mae" if backtest.setting.question.is_amount else "auc"
+    return metric_of(backtest.setting.question)
+
+
+def metric_of(question: Question) -> str:
+    """The one metric that says how well a question is answered."""
+    return "mae" if question.is_amount else "auc"
 
 
 def evaluate_customers(

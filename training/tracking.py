@@ -49,7 +49,7 @@ with warnings.catch_warnings():
 BOOSTER = "model.txt"
 LOCK = "registry"
 _FINISHED = "regulars.finished"
-_STARTED = "regulars.started"
+STARTED = "regulars.started"
 _ABOUT = "regulars.about"
 _BUNDLE = "bundle"
 _DATABASE = "mlflow.db"
@@ -108,9 +108,9 @@ class Registry:
         """A new finished version, named challenger. Takes the lock."""
         with self.home.lock(LOCK), _tracking(self.client):
             self.sweep()
-            experiment_id = self._experiment(trained.model)
+            experiment_id = self.experiment(trained.model)
             name = f"{trained.model} {trained.test_as_of:%Y-%m-%d}"
-            started = self.client.create_run(experiment_id, run_name=name, tags={_STARTED: "true"})
+            started = self.client.create_run(experiment_id, run_name=name, tags={STARTED: "true"})
             with mlflow.start_run(run_id=started.info.run_id, nested=True):
                 entry = self._log_into(started.info.run_id, trained, fingerprint, data_hash, comparison)
             self.client.set_registered_model_alias(trained.model, CHALLENGER, entry.version)
@@ -126,14 +126,14 @@ class Registry:
         """Remove what killed writers left. Call it holding the lock: whatever is unfinished then has no writer."""
         sweep_aside(self.home.models)
         for experiment in self.client.search_experiments():
-            if _STARTED not in experiment.tags:
+            if STARTED not in experiment.tags:
                 continue  # somebody's own experiment in our MLflow
             entries = self._entries(experiment.name)
             for entry in entries:
                 if _ABOUT in entry.tags and _FINISHED not in entry.tags:
                     self.client.delete_model_version(entry.name, entry.version)
             whole = {entry.run_id for entry in entries if _FINISHED in entry.tags}
-            unfinished = f"attributes.status != 'FINISHED' and tags.`{_STARTED}` = 'true'"
+            unfinished = f"attributes.status != 'FINISHED' and tags.`{STARTED}` = 'true'"
             for run in self.client.search_runs([experiment.experiment_id], unfinished):
                 if run.info.run_id in whole:
                     self._end(run.info.run_id, RunStatus.FINISHED)
@@ -207,12 +207,13 @@ class Registry:
     def _artifacts(self) -> Path:
         return self.home.mlflow.resolve() / "artifacts"
 
-    def _experiment(self, model: str) -> str:
+    def experiment(self, model: str) -> str:
+        """The id of the experiment of a model or a report, made when it is not there. Call it holding the lock."""
         experiment = self.client.get_experiment_by_name(model)
         if experiment is not None:
             return str(experiment.experiment_id)
         location = (self._artifacts / model).as_uri()
-        return str(self.client.create_experiment(model, artifact_location=location, tags={_STARTED: "true"}))
+        return str(self.client.create_experiment(model, artifact_location=location, tags={STARTED: "true"}))
 
     def _entries(self, model: str) -> list[Any]:
         """Everything MLflow holds under the name, finished or not."""
@@ -258,7 +259,7 @@ class Registry:
 
     def _end(self, run_id: str, status: int) -> None:
         self.client.set_terminated(run_id, RunStatus.to_string(status))
-        self.client.set_tag(run_id, _STARTED, "ended")
+        self.client.set_tag(run_id, STARTED, "ended")
 
 
 def open_registry(home: Home) -> Registry:

@@ -1,0 +1,116 @@
+"""Models tested at one cut-off after another, on the made-up shop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from features.errors import DataError
+from features.settings import current_settings
+from serving.cli import app
+from training.backtest import CutOff, Rolling, best_peer, rolling_backtest
+from training.protocols import Context, Metric
+from training.tracking import open_registry
+
+
+@pytest.fixture(scope="module")
+def home(shop: Context) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGULARS_HOME", str(shop.home.root))
+        patch.setenv("REGULARS_THREADS", "1")
+        current_settings.cache_clear()
+        yield shop.home.root
+    current_settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def told(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What the command says of value at its two newest cut-offs."""
+    plots = tmp_path_factory.mktemp("plots")
+    result = CliRunner().invoke(app, ["backtest", "value", "--cutoffs", "2", "--plots", str(plots), "--json"])
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)
+    return {**found, "plots": sorted(path.name for path in plots.iterdir())}
+
+
+def test_each_cut_off_is_a_horizon_before_the_next_and_tests_customers_known_then(told: dict, shop: Context) -> None:
+    first, second = (pd.Timestamp(row["as_of"]) for row in told["cutoffs"])
+    assert (second - first).days == told["horizon_days"] // 7 * 7 or told["horizon_days"] < 7
+    assert told["cutoffs"][0]["customers"] <= told["cutoffs"][1]["customers"]
+    assert all(row["results"]["regulars"]["mae"]["value"] > 0 for row in told["cutoffs"])
+
+
+def test_the_mean_and_the_difference_are_of_the_cut_offs_told(told: dict) -> None:
+    ours = [row["results"]["regulars"]["mae"]["value"] for row in told["cutoffs"]]
+    theirs = [row["results"][told["best_peer"]]["mae"] for row in told["cutoffs"]]
+    assert told["mean"]["regulars"]["mae"] == pytest.approx(np.mean(ours))
+    assert told["ahead"]["value"] == pytest.approx(np.mean(ours) - np.mean(theirs))
+    assert told["ahead"]["low"] <= told["ahead"]["value"] <= told["ahead"]["high"]
+    assert told["is_ahead"] == (told["ahead"]["high"] < 0)
+    assert sum(group["customers"] for group in told["groups"] if group["kind"] == "stage") == sum(
+        row["customers"] for row in told["cutoffs"]
+    )
+
+
+def test_it_is_one_finished_run_with_a_step_for_each_cut_off_and_its_pictures(told: dict, shop: Context) -> None:
+    client = open_registry(shop.home).client
+    run = client.get_run(told["run_id"])
+    history = client.get_metric_history(told["run_id"], "mae")
+    assert (run.info.status, run.data.params["best_peer"]) == ("FINISHED", told["best_peer"])
+    assert [entry.step for entry in history] == [0, 1]
+    assert [entry.value for entry in history] == [row["results"]["regulars"]["mae"]["value"] for row in told["cutoffs"]]
+    assert {Path(one.path).name for one in client.list_artifacts(told["run_id"], "pictures")} == {
+        "over_time.png",
+        "level.png",
+        "amounts.png",
+    }
+    assert told["plots"] == ["value-amounts.png", "value-level.png", "value-over_time.png"]
+    # What a killed writer left is swept; a finished report is not.
+    registry = open_registry(shop.home)
+    registry.sweep()
+    assert client.get_run(told["run_id"]).info.status == "FINISHED"
+
+
+def test_where_history_ends_there_are_fewer_cut_offs_and_it_is_said_why(shop: Context) -> None:
+    settings = shop.settings.model_copy(update={"horizon_days": 84})
+    context = Context(settings=settings, home=shop.home, lake=shop.lake)
+    found = rolling_backtest(context, "value", cutoffs=4, every_days=28)
+    assert len(found.tested) < 4
+    assert "The data start on 2024-01-01" in found.stopped
+
+
+def test_a_shop_too_young_for_any_cut_off_is_refused(shop: Context) -> None:
+    settings = shop.settings.model_copy(update={"horizon_days": 180})
+    with pytest.raises(DataError, match="predicting 180 days ahead needs 720"):
+        rolling_backtest(Context(settings=settings, home=shop.home, lake=shop.lake), "value")
+
+
+def month(**aucs: float) -> CutOff:
+    empty = np.empty(0)
+    scores = {name: {"auc": value} for name, value in aucs.items()}
+    return CutOff(
+        "churn", pd.Timestamp("2024-06-01"), pd.DataFrame(), empty, empty, dict.fromkeys(aucs, empty), [], scores
+    )
+
+
+def test_the_peer_to_beat_is_the_best_on_average_and_not_of_one_month() -> None:
+    months = [month(recency=0.70, frequency=0.80), month(recency=0.85, frequency=0.78)]
+    assert best_peer(months, "auc", lower=False) == "frequency"
+    assert best_peer(months, "auc", lower=True) == "recency"
+
+
+def test_ahead_means_that_the_whole_interval_is_on_the_better_side() -> None:
+    def sure(*, is_amount: bool, low: float, high: float) -> bool:
+        lead = Metric("difference", 0.0, low, high)
+        return Rolling("m", "auc", 28, "", is_amount, [], "recency", lead, None).is_ahead
+
+    assert sure(is_amount=False, low=0.01, high=0.02)
+    assert not sure(is_amount=False, low=-0.01, high=0.02)
+    assert sure(is_amount=True, low=-0.02, high=-0.01)
+    assert not sure(is_amount=True, low=0.01, high=0.02)

@@ -1,0 +1,126 @@
+"""The command that tests models at one cut-off after another: backtest."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.errors import DataError
+from features.terminal import out, print_json, print_table, progress
+from training.cli_arguments import AsJson, current_context
+from training.cli_trust import Outcome
+from training.protocols import Context
+
+if TYPE_CHECKING:
+    from training.backtest import Rolling
+
+#: Metrics of each cut-off in the terminal; all of them are in the JSON.
+SHOWN = ("auc", "average_precision", "lift@10%", "brier", "ece", "mae", "rmse", "bias_share", "correlation")
+
+
+def backtest(
+    models: Annotated[
+        list[Outcome] | None, typer.Argument(help="Which models; all three when none is named.", show_default=False)
+    ] = None,
+    cutoffs: Annotated[int, typer.Option(min=1, max=60, help="Cut-offs at most, the newest ones.")] = 6,
+    every_days: Annotated[
+        int | None, typer.Option(min=1, help="Days between cut-offs; a horizon unless told, so none overlap.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures; they are in MLflow too.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test models at one cut-off after another, each learned anew from what was known before it.
+
+    Says how good the model was at each, whether its level was right, whether it is
+    surely ahead of the best simple rule over all of them together, and in which
+    groups of customers it is weak. Logged to MLflow as one run of the experiment
+    backtest-MODEL, with pictures and tables. Champions are left as they are.
+    """
+    context = current_context()
+    found = []
+    for model in models or list(Outcome):
+        try:
+            found.append(_one(context, model.value, cutoffs=cutoffs, every_days=every_days, plots=plots))
+        except DataError as error:
+            if models and len(models) == 1:
+                raise
+            progress.print(f"[yellow]note[/] {model.value}: {error}", soft_wrap=True)
+    if not found:
+        raise DataError("No model could be back-tested: see the notes above.")
+    if as_json:
+        print_json([{**rolling.as_json(), "run_id": run_id} for rolling, run_id in found])
+        return
+    for rolling, run_id in found:
+        _show(rolling, run_id)
+
+
+def _one(
+    context: Context, model: str, *, cutoffs: int, every_days: int | None, plots: Path | None
+) -> tuple[Rolling, str]:
+    from training.backtest import report_of, rolling_backtest
+    from training.plots_rolling import rolling_pictures
+    from training.report_runs import log_report
+    from training.tracking import open_registry
+
+    found = rolling_backtest(context, model, cutoffs=cutoffs, every_days=every_days)
+    with tempfile.TemporaryDirectory(prefix="regulars-backtest-") as directory:
+        pictures = rolling_pictures(found, Path(directory))
+        run_id = log_report(open_registry(context.home), report_of(found, context.lake.version, pictures))
+        if plots is not None:
+            plots.mkdir(parents=True, exist_ok=True)
+            for picture in pictures:
+                shutil.copy(picture, plots / f"{model}-{picture.name}")
+    return found, run_id
+
+
+def _show(found: Rolling, run_id: str) -> None:
+    told = found.as_json()
+    ours = [row["results"]["regulars"] for row in told["cutoffs"]]
+    names = [name for name in SHOWN if name in ours[0]]
+    rows = []
+    for row, values in zip(told["cutoffs"], ours, strict=True):
+        cells = [_with_ends(values[name]) if name == found.metric else _number(values[name]["value"]) for name in names]
+        level = (_number(row["happened"]), _number(row["predicted"]))
+        rows.append((row["as_of"], row["customers"], *level, *cells, row["grade"]))
+    print_table(
+        f"{found.model}: {found.event}, learned anew at each cut-off",
+        ("as of", "customers", "came true", "predicted", *names, "grade"),
+        rows,
+    )
+    means = told["mean"]
+    print_table(
+        "Mean over the cut-offs",
+        ("model", *names),
+        [(name, *(_number(values.get(metric)) for metric in names)) for name, values in means.items()],
+    )
+    lead = found.ahead
+    sure = "surely ahead" if found.is_ahead else "not surely ahead"
+    out.print(
+        f"\n{found.metric} less that of {found.best_peer.replace('_', ' ')}, the best simple rule: {lead.value:+.4f}, "
+        f"95% interval {lead.low:+.4f} to {lead.high:+.4f}: {sure}."
+    )
+    for group in told["groups"]:
+        if group["weak"]:
+            kind = group["kind"].removeprefix("attribute_").replace("_", " ")
+            out.print(f"[yellow]note[/] {kind} {group['group']}: {group['weak']}", highlight=False)
+    if found.stopped is not None:
+        out.print(f"[yellow]note[/] no earlier cut-off: {found.stopped}", soft_wrap=True)
+    out.print(f"Logged to MLflow: experiment backtest-{found.model}, run {run_id}", highlight=False)
+
+
+def _with_ends(metric: dict[str, Any]) -> str:
+    if metric["low"] is None:
+        return _number(metric["value"])
+    return f"{_number(metric['value'])} [{_number(metric['low'])}, {_number(metric['high'])}]"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"

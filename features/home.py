@@ -5,6 +5,7 @@
     feast/                        feature_store.yaml, registry, online store
     mlflow/                       mlflow.db (SQLite) and artifacts
     models/<name>/<version>/      bundles fetched from the registry, verified
+    tuned/<name>.json             settings a search found better than the defaults
     scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
     insight/versions/<version>/   the shop's picture of its customers; insight/CURRENT names one
     live/                         what the server writes while it answers: events, outcomes, keys, the last good scores

@@ -1,4 +1,4 @@
-"""The commands of this package: train, evaluate, promote, rollback, models, score."""
+"""The commands of this package: train, tune, evaluate, promote, rollback, models, score."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from training.cli_evaluate import evaluate
 from training.cli_insight import insight, picturing
 from training.cli_off_policy import off_policy
 from training.cli_trust import explain, fairness
+from training.cli_tune import tune
 from training.cli_uplift import uplift
 from training.grades import grade as grade_of
 from training.protocols import MODELS
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.command(epilog="Example:  regulars evaluate recommender --split last-order --json")(evaluate)
+app.command(epilog="Example:  regulars tune churn --trials 40 --minutes 5")(tune)
 app.command("off-policy", epilog="Example:  regulars off-policy --metric purchase")(off_policy)
 app.command(epilog="Example:  regulars explain churn --json")(explain)
 app.command(epilog="Example:  regulars fairness churn --json")(fairness)

@@ -12,6 +12,7 @@ import features
 import training
 from features.own import own_code
 from training.protocols import Context
+from training.tuned import kept
 
 #: Libraries whose release may change what is learned from the same data.
 LIBRARIES = ("lightgbm", "implicit", "scikit-learn", "numpy", "scipy", "ibis-framework", "duckdb", "feast")
@@ -52,6 +53,10 @@ NEUTRAL = frozenset(
             "cli_backtest",
             "cli_trust",
             "cli_arguments",
+            "cli_tune",
+            "tune",
+            "searches",
+            "search_log",
             "grades",
             "enough",
             "rolling",
@@ -89,6 +94,7 @@ def fingerprint(context: Context, model: str) -> str:
         "horizon_days": settings.horizon_days,
         "seed": settings.seed,
         "excluded": list(settings.models[model].exclude) if model in settings.models else [],
+        "tuned": None if (tuned := kept(context.home, model)) is None else dict(tuned.settings),
         "own_features": hashlib.sha256(own_code(settings)).hexdigest(),
         "code": code_hash(),
     }

@@ -27,6 +27,7 @@ from training.propensity import PropensityModel
 from training.protocols import Context
 from training.return_backtest import known_waits, with_waits
 from training.return_time import NEEDED
+from training.tuned import tuned_boosting
 from training.value import ValueModel
 
 #: Rows learned from at most: a shop with more customers is learned from a sample of them, the same at every moment.
@@ -98,7 +99,10 @@ class BackTest:
 
 
 def read_setting(context: Context, model: str, *, as_of: datetime | None = None, seed: int | None = None) -> Setting:
-    """The setting of the lake: its own horizon and test cut-off, or `as_of`. Raises DataError for short history."""
+    """The setting of the lake: its own horizon and test cut-off, or `as_of`, and what was tuned for the shop.
+
+    Raises DataError for short history.
+    """
     question = QUESTIONS[model]
     if question.is_amount and not context.lake.has_amounts:
         raise DataError(
@@ -111,7 +115,7 @@ def read_setting(context: Context, model: str, *, as_of: datetime | None = None,
     moments = plan_moments(cutoffs.data_start, test, horizon.days)
     own = settings.models.get(model)
     config = replace(
-        question.config,
+        tuned_boosting(context.home, model, question.config, as_of=test),
         threads=settings.threads,
         seed=settings.seed if seed is None else seed,
         exclude=() if own is None else own.exclude,
@@ -129,9 +133,8 @@ def run_backtest(context: Context, setting: Setting, *, with_serving: bool = Fal
     needed = moments.all if with_serving else (*moments.validation, *moments.fit, *moments.refit)
     # The test first: where its horizon has not passed, nothing else needs be read.
     test = question.rows(examples(context, [moments.test], setting.horizon_days))
-    learned_from = _read(context, setting, sorted(set(needed)), most_rows=MOST_ROWS)
+    learned_from = read_past(context, setting, sorted(set(needed)))
     if not question.is_amount:
-        learned_from = with_waits(context, learned_from, setting.horizon_days)
         test = with_waits(context, test, setting.horizon_days)
     check_floors(setting, learned_from, test)
     model = learn(setting, learned_from)
@@ -152,13 +155,20 @@ def learn(setting: Setting, learned_from: pd.DataFrame) -> Any:
 
     The validation moments lie a horizon after those the choosing model learned from, and a horizon before the test.
     """
+    chooser, checks = choose(setting, learned_from)
+    calibrator = _calibration(setting.question, chooser, checks)
+    return refit(setting, learned_from, setting.moments.refit, chooser.rounds_, calibrator)
+
+
+def choose(setting: Setting, learned_from: pd.DataFrame) -> tuple[Any, pd.DataFrame]:
+    """The model of as many rounds as are best on the validation moments, and the rows of those."""
     question, moments = setting.question, setting.moments
     fit, checks = at(learned_from, moments.fit), at(learned_from, moments.validation)
     label = question.label
     chooser = question.estimator(setting.config).fit(
         fit, fit[label], held_out=(checks, checks[label]), **_beside(setting, fit, min(moments.validation))
     )
-    return refit(setting, learned_from, moments.refit, chooser.rounds_, _calibration(question, chooser, checks))
+    return chooser, checks
 
 
 def refit(
@@ -228,10 +238,18 @@ def check_floors(setting: Setting, learned_from: pd.DataFrame, test: pd.DataFram
             )
 
 
-def _read(context: Context, setting: Setting, moments: Sequence[datetime], *, most_rows: int) -> pd.DataFrame:
-    """Examples of the moments, of every customer or, where they are too many, of a sample of customers."""
+def read_past(context: Context, setting: Setting, moments: Sequence[datetime]) -> pd.DataFrame:
+    """Examples of the moments, of every customer or, where they are too many, of a sample of customers.
+
+    Where the question is of an order, with the waits for it.
+    """
+    found = _read(context, setting, moments)
+    return found if setting.question.is_amount else with_waits(context, found, setting.horizon_days)
+
+
+def _read(context: Context, setting: Setting, moments: Sequence[datetime]) -> pd.DataFrame:
     lines = context.lake.tables(connect(context.settings))[ORDER_LINES.name]
-    share = most_rows / max(int(lines[C.CUSTOMER_ID].nunique().execute()) * len(moments), 1)
+    share = MOST_ROWS / max(int(lines[C.CUSTOMER_ID].nunique().execute()) * len(moments), 1)
     if share >= 1:
         return setting.question.rows(examples(context, moments, setting.horizon_days))
     parts = []

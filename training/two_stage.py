@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.home import Home
 from features.matrix import Purchases
 from training.baselines import fill
 from training.candidates.attributes import Attributes
@@ -16,6 +18,7 @@ from training.pair_table import ITEM_ITEM, NEXT_ORDER, POPULAR, CandidateConfig,
 from training.ranking import Ranker, RankerConfig, RankingTask
 from training.ranking_tasks import TaskConfig, past_moments
 from training.splits import Split
+from training.tuned import tuned_ranker
 
 BATCH = 2_000
 
@@ -27,6 +30,11 @@ class RecommenderConfig:
     candidates: CandidateConfig = field(default_factory=CandidateConfig)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     tasks: TaskConfig = field(default_factory=TaskConfig)
+
+    @classmethod
+    def of_shop(cls, home: Home, *, as_of: datetime) -> RecommenderConfig:
+        """The defaults, with what was tuned for the shop on moments whose answers were known at `as_of`."""
+        return cls(ranker=tuned_ranker(home, RankerConfig(), as_of=as_of))
 
     def on(self, *, threads: int, seed: int) -> RecommenderConfig:
         """The same with this many threads and this seed."""
@@ -56,14 +64,17 @@ def learn_ranker(
     split: Split, config: RecommenderConfig, *, horizon_days: float, attributes: Attributes | None = None
 ) -> Ranker:
     """A ranker learned from moments before the split's; it sees nothing the split hides."""
+    return Ranker(config.ranker).fit(ranking_tasks(split, config, horizon_days=horizon_days, attributes=attributes))
 
-    def tasks() -> Iterator[RankingTask]:
-        for moment in past_moments(split, config.tasks, horizon_days=horizon_days):
-            sources = CandidateSources(config.candidates, attributes).fit(moment.history)
-            for part, table in _batches(sources, moment.customers, moment.moment):
-                yield RankingTask(table, moment.truth.between(part.start, min(part.stop, len(moment.customers))))
 
-    return Ranker(config.ranker).fit(tasks())
+def ranking_tasks(
+    split: Split, config: RecommenderConfig, *, horizon_days: float, attributes: Attributes | None = None
+) -> Iterator[RankingTask]:
+    """What a ranker learns from: candidates at moments before the split's, by sources fitted on orders before each."""
+    for moment in past_moments(split, config.tasks, horizon_days=horizon_days):
+        sources = CandidateSources(config.candidates, attributes).fit(moment.history)
+        for part, table in _batches(sources, moment.customers, moment.moment):
+            yield RankingTask(table, moment.truth.between(part.start, min(part.stop, len(moment.customers))))
 
 
 def _batches(

@@ -37,7 +37,8 @@ from training.insight.files import (
     read_version,
 )
 from training.insight.lifetime import PREDICTED
-from training.insight.picture import Picture, Rules, take_picture
+from training.insight.picture import Picture, take_picture
+from training.insight.portrait import Rules
 from training.profiles import last_moment
 from training.protocols import Context
 from training.score import CURRENT as SCORES_CURRENT

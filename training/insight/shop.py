@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -65,9 +66,9 @@ class Shop:
         """The column by which products are grouped in pictures: category, else department, else none."""
         return next((name for name in (C.CATEGORY, C.DEPARTMENT) if self.has(f"{PRODUCTS.name}.{name}")), None)
 
-    def frame(self, sql: str) -> pd.DataFrame:
-        """The answer as a frame."""
-        found: pd.DataFrame = self.con.execute(sql).df()
+    def frame(self, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """The answer as a frame; `values` stand for $names in the query."""
+        found: pd.DataFrame = self.con.execute(sql, values or {}).df()
         return found
 
     def number(self, sql: str) -> Any:

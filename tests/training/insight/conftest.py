@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -47,17 +47,23 @@ def make_shop(tmp_path: Path) -> MakeShop:
     """A shop of a few lines, loaded into a lake and looked at before a moment."""
 
     def make(
-        *lines: str, as_of: str, goods: tuple[str, ...] = (), mapping: str = MAPPING, horizon_days: int = 28
+        *lines: str,
+        as_of: str,
+        goods: tuple[str, ...] = (),
+        mapping: str = MAPPING,
+        files: Mapping[str, list[str]] | None = None,
     ) -> Shop:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
-        files = Files(folder)
+        shop = Files(folder)
+        for name, rows in (files or {}).items():
+            shop.write(name, "\n".join(rows) + "\n")
         if goods:
-            files.write("goods.csv", "\n".join(("product,category,cost", *goods)) + "\n")
+            shop.write("goods.csv", "\n".join(("product,category,cost", *goods)) + "\n")
             mapping += GOODS
-        files.load_lines(*lines, header=HEADER, mapping=mapping)
-        context = Context(settings=files.settings, home=files.home, lake=read_lake(files.home))
-        return shop_before(context, datetime.fromisoformat(as_of), horizon_days=horizon_days)
+        shop.load_lines(*lines, header=HEADER, mapping=mapping)
+        context = Context(settings=shop.settings, home=shop.home, lake=read_lake(shop.home))
+        return shop_before(context, datetime.fromisoformat(as_of), horizon_days=28)
 
     return make
 

@@ -19,7 +19,8 @@ from training.insight.best import BestRule
 from training.insight.faces import ALL
 from training.insight.files import CUSTOMERS, Insight, current_version, read_insight
 from training.insight.keep import keep_insight
-from training.insight.picture import STEPS, Rules
+from training.insight.picture import STEPS
+from training.insight.portrait import Rules
 from training.insight.reference import BEGIN, END, reference
 from training.insight.words import WORDS, segment_name, word
 from training.protocols import Context

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.errors import DataError
 
@@ -50,12 +51,12 @@ class FeatureTable:
                 f"{', '.join(missing[:5])}{' …' if len(missing) > 5 else ''}. Train again on this shop's data:  "
                 "regulars train"
             )
-        encoded = np.empty((len(frame), len(self.names)))
+        # Column by column, as they come and as they are read.
+        encoded = np.empty((len(frame), len(self.names)), order="F")
         for place, name in enumerate(self.names):
             column = frame[name]
             if name in self.categories:
-                codes = pd.Categorical(column.astype("str").where(column.notna()), self.categories[name]).codes
-                encoded[:, place] = np.where(codes < 0, np.nan, codes)
+                encoded[:, place] = _codes(column, self.categories[name])
             elif pd.api.types.is_numeric_dtype(column):
                 encoded[:, place] = column.to_numpy(dtype=float, na_value=np.nan)
             else:
@@ -80,3 +81,12 @@ class FeatureTable:
     def from_json(cls, found: Mapping[str, Any]) -> FeatureTable:
         """The inverse of `as_json`."""
         return cls(tuple(found["names"]), {name: tuple(c) for name, c in found["categories"].items()})
+
+
+def _codes(column: pd.Series, categories: Sequence[str]) -> NDArray[np.float64]:
+    """(rows,) the place of each value among the categories; NaN where it is not known or not among them."""
+    places = {value: float(place) for place, value in enumerate(categories)}
+    found, values = pd.factorize(column)
+    of_value = np.array([*(places.get(str(value), np.nan) for value in values), np.nan])
+    codes: NDArray[np.float64] = of_value[found]  # what is not known is -1: the last
+    return codes

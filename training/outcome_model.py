@@ -109,8 +109,9 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         if self.return_time_ is None:
             return found
         model = self.return_time_
-        known = model.curves(frame) if curves is None else curves
-        ordered = np.clip(known.back_within(float(model.horizon_days)), NEAREST, 1 - NEAREST)
+        days = float(model.horizon_days)
+        ordered = model.back_within(frame, days) if curves is None else curves.back_within(days)
+        ordered = np.clip(ordered, NEAREST, 1 - NEAREST)
         odds = logit(ordered) if self.is_order else -logit(ordered)
         mean: NDArray[np.float64] = expit((logit(np.clip(found, NEAREST, 1 - NEAREST)) + odds) / 2)
         return mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -17,10 +18,21 @@ from features.errors import DataError
 from features.home import write_text
 from features.ledger import HALF_LIVES
 from features.settings import current_settings
-from training.boosting import BOOSTER, BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
+from training.boosting import (
+    BOOSTER,
+    MANY,
+    BoostingConfig,
+    Learning,
+    fit_booster,
+    load_booster,
+    predict,
+    save_booster,
+)
 from training.bundle import read_json
 from training.feature_table import FEATURES, FeatureTable
 from training.return_curves import ReturnCurves
+from training.tree_tables import TreeTables, in_parts, tree_tables
+from training.tree_walks import TreeWalk
 
 SHAPE = "return_time.json"
 SILENCE = "days_since_last_order"
@@ -104,15 +116,61 @@ class ReturnTimeModel(BaseEstimator):
 
     def curves(self, frame: pd.DataFrame) -> ReturnCurves:
         """One curve per row of features."""
+        return self._curves(frame, None)
+
+    def back_within(self, frame: pd.DataFrame, days: float) -> Floats:
+        """(rows,) probability of an order within so many days: that of `curves`, from the ages it takes alone."""
+        return self._curves(frame, days).back_within(days)
+
+    def _curves(self, frame: pd.DataFrame, ahead: float | None) -> ReturnCurves:
+        """Curves; with `ahead` right only for so many days from now, for the rates of other ages are not worked out."""
         check_is_fitted(self)
-        habits, ages = _habits(frame), len(self.ages_)
-        rates = np.empty((len(frame), ages))
-        for age in range(ages):
-            encoded = self._encode(habits, np.arange(len(frame)), np.full(len(frame), age))
-            rates[:, age] = predict(self.booster_, encoded, threads=self.threads_)
-        rates = np.maximum(rates * self.base_rate_, LEAST_RATE)
         silence = np.maximum(frame[SILENCE].to_numpy(float), 0.0)
+        rates = self._rates(_habits(frame), silence, ahead)
+        np.maximum(rates * self.base_rate_, LEAST_RATE, out=rates)
         return ReturnCurves(self.ages_, rates, silence, np.ones(len(frame)))
+
+    def _rates(self, habits: pd.DataFrame, silence: Floats, ahead: float | None) -> Floats:
+        """(rows, ages) what the booster says; with `ahead` zeros at ages that nobody near lives through by then."""
+        rates = np.zeros((len(habits), len(self.ages_)))
+        tables = tree_tables(self.booster_) if len(habits) >= MANY else None
+        if tables is None:
+            for age in range(len(self.ages_)):
+                encoded = self._encode(habits, np.arange(len(habits)), np.full(len(habits), age))
+                rates[:, age] = predict(self.booster_, encoded, threads=self.threads_)
+            return rates
+        columns = self.features_.encode(habits).to_numpy().T
+        # Rows of about one silence live through the same few ages.
+        order = np.argsort(silence, kind="stable")
+
+        def walk(part: slice) -> None:
+            rows = order[part]
+            first, end = 0, len(self.ages_)
+            if ahead is not None:
+                first = max(int(np.searchsorted(self.ages_, silence[rows[0]], side="right")) - 1, 0)
+                end = int(np.searchsorted(self.ages_, silence[rows[-1]] + ahead, side="right"))
+            rates[rows, first:end] = self._walked(tables, columns[:, rows], range(first, end))
+
+        in_parts(walk, len(rates), self.threads_)
+        return rates
+
+    def _walked(self, tables: TreeTables, columns: Floats, ages: Sequence[int]) -> Floats:
+        """(rows, ages) of encoded habits (features, rows)."""
+        middles, day = self._middles(), self.horizon_days / 28
+        places = [self.features_.names.index(name) for name in GAPS]
+        age_place = len(columns)
+        in_gap = range(age_place + 1, age_place + 1 + len(GAPS))
+        steps = TreeWalk(tables, columns, [age_place, *in_gap])
+        gaps = [np.where(np.isnan(columns[place]), np.nan, np.fmax(columns[place], day)) for place in places]
+        found = np.empty((columns.shape[1], len(ages)))
+        for step, age in enumerate(ages):
+            moved = {place: middles[age] / gap for place, gap in zip(in_gap, gaps, strict=True)}
+            found[:, step] = steps.predict({age_place: float(middles[age]), **moved})
+        return found
+
+    def _middles(self) -> Floats:
+        """(ages,) the middle of each; the last one goes on."""
+        return np.append((self.ages_[1:] + self.ages_[:-1]) / 2, self.ages_[-1] * 1.3)
 
     def predict(self, frame: pd.DataFrame) -> Floats:
         """(rows,) days from now by which half of customers like this one have ordered."""
@@ -142,7 +200,7 @@ class ReturnTimeModel(BaseEstimator):
 
     def _encode(self, habits: pd.DataFrame, row: NDArray[np.int64], age: NDArray[np.int64]) -> pd.DataFrame:
         """(rows, features) the habits of each row, the middle of the age and that in each of GAPS."""
-        middles = np.append((self.ages_[1:] + self.ages_[:-1]) / 2, self.ages_[-1] * 1.3)[age]
+        middles = self._middles()[age]
         day = self.horizon_days / 28
         encoded = self.features_.encode(habits).to_numpy()[row]
         places = [self.features_.names.index(name) for name in GAPS]

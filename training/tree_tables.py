@@ -96,7 +96,7 @@ class TreeTables:
                 np.take(tree.leaf, code, out=room, mode="clip")
                 added += room
 
-        _in_parts(add, len(values), threads)
+        in_parts(add, len(values), threads)
         return np.asarray(self.link(scores), dtype=float)
 
     def contributions(self, values: Floats, *, threads: int = 1) -> Floats:
@@ -113,7 +113,7 @@ class TreeTables:
                     np.take(adds, code, out=room, mode="clip")
                     added[feature] += room
 
-        _in_parts(add, len(values), threads)
+        in_parts(add, len(values), threads)
         return found.T
 
     def _codes(self, values: Floats) -> Iterator[tuple[TreeTable, NDArray[np.intp], Floats]]:
@@ -134,7 +134,8 @@ class TreeTables:
             yield tree, index, room
 
 
-def _in_parts(add: Callable[[slice], None], rows: int, threads: int) -> None:
+def in_parts(add: Callable[[slice], None], rows: int, threads: int) -> None:
+    """Call `add` with slices of ROWS rows that together are all of them, on so many threads."""
     parts = [slice(start, start + ROWS) for start in range(0, rows, ROWS)]
     if threads == 1 or len(parts) < 2:
         for part in parts:

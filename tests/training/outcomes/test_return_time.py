@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from features.errors import DataError
 from features.labels import DAYS_TO_NEXT_ORDER
 from features.schema import C
-from training.boosting import BoostingConfig
+from training.boosting import MANY, BoostingConfig
 from training.customer_scores import Predictions, score_table
 from training.dataset import examples
 from training.next_orders import curve_days
@@ -206,3 +206,18 @@ def test_the_score_table_tells_the_next_order_in_dates() -> None:
     assert without["next_order_expected_at"] is None
     assert without["days_overdue"] is None
     assert without["order_within"] is None
+
+
+def test_many_customers_are_told_what_few_are_and_the_chance_of_a_day_is_that_of_the_curve(
+    model: ReturnTimeModel,
+) -> None:
+    many, _ = regulars(MANY, seed=4)
+    many.loc[::7, ["gap_median_days", "gap_recent_days"]] = np.nan
+    many.loc[::11, "days_since_last_order"] = 90.0
+    together = model.curves(many)
+    few = many.sample(400, random_state=0)
+    alone = model.curves(few.reset_index(drop=True))
+    np.testing.assert_allclose(together.rates[few.index], alone.rates, rtol=1e-9)
+    for days in (1.0, 28.0):
+        np.testing.assert_allclose(model.back_within(many, days), together.back_within(days), rtol=1e-9)
+        np.testing.assert_allclose(model.back_within(few, days), together.back_within(days)[few.index], rtol=1e-9)

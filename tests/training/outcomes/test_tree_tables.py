@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 from training.boosting import MANY, BoostingConfig, predict
 from training.churn import ChurnModel
 from training.tree_tables import MOST_QUESTIONS, tree_tables
+from training.tree_walks import TreeWalk
 
 #: Of made-up data: a text as codes, numbers with and without missing values, and one with few values.
 COLUMNS = 7
@@ -85,6 +86,26 @@ def test_rows_in_several_parts_and_threads_are_as_in_one() -> None:
     np.testing.assert_array_equal(tables.predict(asked, threads=3), tables.predict(asked))
     np.testing.assert_array_equal(tables.contributions(asked, threads=3), tables.contributions(asked))
     np.testing.assert_array_equal(tables.contributions(asked[-7:]), tables.contributions(asked)[-7:])
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    moving=st.sets(st.integers(0, COLUMNS - 1), max_size=COLUMNS),
+    alike=st.integers(0, COLUMNS - 1),
+    seed=st.integers(0, 9),
+)
+def test_a_walk_says_at_each_step_what_the_tables_say_of_rows_so_moved(moving: set, alike: int, seed: int) -> None:
+    tables = tree_tables(booster(leaves=8, objective="binary", seed=seed))
+    assert tables is not None
+    asked = values(300, seed + 50)
+    moving = sorted(moving | {alike})
+    steps = TreeWalk(tables, np.ascontiguousarray(asked.T), moving)
+    for step in range(3):
+        moved = asked.copy()
+        moved[:, moving] = values(300, 10 * seed + step)[:, moving]
+        moved[:, alike] = 1.0
+        given = {place: moved[:, place] for place in moving if place != alike} | {alike: 1.0}
+        np.testing.assert_allclose(steps.predict(given), tables.predict(moved), rtol=1e-12)
 
 
 def test_what_tables_cannot_hold_is_left_to_lightgbm() -> None:

@@ -24,7 +24,18 @@ OURS = "regulars"
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "ece", "mae", "rmse"})
 HIGHER_IS_BETTER = frozenset(
     {
-        *("recall", "precision", "phr", "mrr", "ndcg", "ndcg_full", "repeat_recall", "explore_recall", "coverage"),
+        *(
+            "recall",
+            "precision",
+            "phr",
+            "mrr",
+            "map",
+            "ndcg",
+            "ndcg_full",
+            "repeat_recall",
+            "explore_recall",
+            "coverage",
+        ),
         *("auc", "average_precision", "lift", "capture", "correlation"),
     }
 )
@@ -150,11 +161,9 @@ def _check_predictions(path: Path | None) -> None:
 
 
 def as_plain(evaluation: Evaluation) -> dict[str, Any]:
-    """The JSON shape: model, split, data, results, seconds, and notes if there are any."""
+    """The JSON shape: model, split, data, results, seconds, and where there are any notes, ahead, groups."""
     plain = asdict(evaluation)
-    if not evaluation.notes:
-        del plain["notes"]
-    return plain
+    return {name: value for name, value in plain.items() if value or name not in ("notes", "ahead", "groups")}
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -179,8 +188,31 @@ def print_evaluation(evaluation: Evaluation) -> None:
     ]
     if intervals:
         out.print(f"\n95% intervals of {OURS}: {'; '.join(intervals)}")
+    _print_bands(evaluation)
     for note in evaluation.notes:
         out.print(f"[yellow]note[/] {escape(note)}")
+
+
+def _print_bands(evaluation: Evaluation) -> None:
+    if not evaluation.groups:
+        return
+    best = str(evaluation.data["best_baseline"]).replace("_", " ")
+    print_table(
+        f"By band, beside {best}, the best baseline",
+        ("band", "customers", "metric", OURS, "baseline", "ahead by", "95% interval"),
+        [
+            (
+                row["band"],
+                row["customers"],
+                row["metric"],
+                _number(row["ours"]),
+                _number(row["theirs"]),
+                f"{row['ahead']:+.4f}",
+                f"{row['ahead_low']:+.4f} to {row['ahead_high']:+.4f}",
+            )
+            for row in evaluation.groups
+        ],
+    )
 
 
 def _tables(evaluation: Evaluation) -> list[tuple[str, list[str]]]:

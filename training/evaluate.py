@@ -20,10 +20,11 @@ from features.horizon import shop_rhythm
 from features.matrix import Purchases, day_number, read_purchases
 from training.baselines import baselines
 from training.candidates.attributes import read_attributes
-from training.metrics_ranking import KS, ranking_metrics
+from training.metrics_ranking import KS
 from training.pair_table import CandidateSources
-from training.protocols import Context, Evaluation
+from training.protocols import Context, Evaluation, Metric
 from training.ranked_lists import SOURCES
+from training.ranking_backtest import OURS, RankingTest, best_baseline
 from training.splits import Split, cutoff_split, last_order_split
 from training.two_stage import Recommended, RecommenderConfig, learn_ranker, recommend
 
@@ -115,15 +116,10 @@ def evaluate_recommender(
     sources = CandidateSources(config.candidates, attributes).fit(question.history)
     depth = max(ks)
     ours = recommend(sources, ranker, question.customers, question.moment, depth=depth)
-    lists = {"regulars": ours.lists, **baselines(question, sources, depth)}
-    repeat = question.repeat_truth()
-    catalogue = len(np.unique(question.history.products))
-    results = {
-        name: ranking_metrics(
-            listed, question.truth, repeat=repeat, n_products=purchases.n_products, catalogue=catalogue, ks=ks
-        )
-        for name, listed in lists.items()
-    }
+    lists = {OURS: ours.lists, **baselines(question, sources, depth)}
+    test = RankingTest(question, attributes, chance, ks)
+    results = {name: test.means(listed) for name, listed in lists.items()}
+    best = best_baseline(results)
     if predictions is not None:
         write_predictions(predictions, question, ours)
     data = {
@@ -132,13 +128,26 @@ def evaluate_recommender(
         "orders": purchases.n_orders,
         "hash": context.lake.version,
         "truth_products_per_customer": float(question.truth.sizes.mean()),
-        "repeat_share": float(repeat.mean()),
+        "repeat_share": test.repeat_share,
+        "best_baseline": best,
     }
     if question.name == "cutoff":
         day = np.datetime64(0, "D") + np.timedelta64(int(question.moment[0]), "D")
         data |= {"as_of": str(day), "horizon_days": horizon_days}
-    evaluation = Evaluation("recommender", question.name, data, results, round(time.perf_counter() - started, 2))
+    evaluation = Evaluation(
+        "recommender",
+        question.name,
+        data,
+        results,
+        round(time.perf_counter() - started, 2),
+        ahead={name: _with_ends(test.ahead(lists[OURS], listed)) for name, listed in lists.items() if name != OURS},
+        groups=test.bands(lists[OURS], lists[best]),
+    )
     return BackTest(evaluation, question, ours)
+
+
+def _with_ends(metrics: Sequence[Metric]) -> dict[str, dict[str, float]]:
+    return {m.name: {"value": m.value, "low": m.low or 0.0, "high": m.high or 0.0} for m in metrics}
 
 
 def write_predictions(path: Path, question: Split, ours: Recommended) -> None:

@@ -32,9 +32,10 @@ def compare(trained: Trained, champion: ModelVersion | None, champion_bundle: Pa
         return Comparison(gate.metric, gate.higher_is_better, ours, champion_version=None)
     try:
         theirs = _value(trained.rescore(champion_bundle), gate.metric)
+        ahead = None if trained.ahead_of is None else trained.ahead_of(champion_bundle)
     except DataError as error:
         return Comparison(gate.metric, gate.higher_is_better, ours, champion.version, problem=str(error))
-    return Comparison(gate.metric, gate.higher_is_better, ours, champion.version, champion=theirs)
+    return Comparison(gate.metric, gate.higher_is_better, ours, champion.version, champion=theirs, ahead=ahead)
 
 
 def comparison_between(challenger: ModelVersion, champion: ModelVersion | None) -> Comparison:
@@ -76,12 +77,18 @@ def decide(comparison: Comparison, *, tolerance: float = TOLERANCE) -> Decision:
     if not math.isfinite(theirs):
         return Decision(True, f"{name} has no usable {metric} on this back-test, the challenger has {ours:.4f}")
     gain = ours - theirs if comparison.higher_is_better else theirs - ours
-    numbers = f"{metric} {ours:.4f}, {name} {theirs:.4f} on the same back-test"
+    numbers = f"{metric} {ours:.4f}, {name} {theirs:.4f} on the same back-test{_ahead(comparison.ahead)}"
     if gain >= 0:
         return Decision(True, f"not worse: {numbers}")
     if -gain <= tolerance * abs(theirs):
         return Decision(True, f"not worse within {tolerance:.1%}: {numbers}")
     return Decision(False, f"worse: {numbers}")
+
+
+def _ahead(found: Metric | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"; {found.value:+.4f} customer by customer, 95% interval {found.low:+.4f} to {found.high:+.4f}"
 
 
 def _value(metrics: Sequence[Metric], name: str) -> float:

@@ -63,11 +63,11 @@ def hits(lists: NDArray[np.int32], truth: Truth, n_products: int) -> NDArray[np.
 
 
 def per_customer(hit: NDArray[np.bool_], truth_sizes: NDArray[np.int64], k: int) -> dict[str, NDArray[np.float64]]:
-    """Each metric at k for each customer: recall, precision, phr, mrr, ndcg, ndcg_full; NaN without a truth.
+    """Each metric at k for each customer: recall, precision, phr, mrr, map, ndcg, ndcg_full; NaN without a truth.
 
-    `ndcg` divides by the best gain k places can give, over min(k, truth) products; `ndcg_full` by that of the whole
-    truth (Järvelin and Kekäläinen 2002, binary gain, log2 discount). `phr` is 1 for a customer with any hit, whose
-    mean is called hit rate elsewhere.
+    `map` is the sum of the precision at each hit, over min(k, truth). `ndcg` divides by the best gain k places can
+    give, over min(k, truth) products; `ndcg_full` by that of the whole truth (Järvelin and Kekäläinen 2002, binary
+    gain, log2 discount). `phr` is 1 for a customer with any hit, whose mean is called hit rate elsewhere.
     """
     counted = truth_sizes > 0
     size = np.maximum(truth_sizes, 1)
@@ -78,12 +78,14 @@ def per_customer(hit: NDArray[np.bool_], truth_sizes: NDArray[np.int64], k: int)
     discount = 1.0 / np.log2(np.arange(2, longest + 2))
     ideal = np.concatenate(([0.0], np.cumsum(discount)))
     gain = top @ discount[:k]
+    precision_at_hit = np.where(top, np.cumsum(top, axis=1) / np.arange(1, k + 1), 0.0).sum(axis=1)
     first = np.where(found > 0, top.argmax(axis=1) + 1.0, np.inf)
     values = {
         "recall": found / size,
         "precision": found / k,
         "phr": (found > 0).astype(float),
         "mrr": 1.0 / first,
+        "map": precision_at_hit / np.minimum(k, size),
         "ndcg": gain / ideal[np.minimum(k, size)],
         "ndcg_full": gain / ideal[size],
     }

@@ -65,6 +65,8 @@ class Trained:
     horizon_days: int
     #: Scores another bundle of the same model on this very back-test, so that champion and challenger compare.
     rescore: Callable[[Path], Sequence[Metric]]
+    #: How far ours is ahead of another bundle in the gate's metric, customer by customer, with its interval.
+    ahead_of: Callable[[Path], Metric] | None = None
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)  # rows by name, logged as tables
     notes: Sequence[str] = field(default=())  # what the user should know, for instance a baseline that was not beaten
 
@@ -79,3 +81,6 @@ class Evaluation:
     results: Mapping[str, Mapping[str, float]]  # "regulars" and each baseline -> metric -> value
     seconds: float
     notes: Sequence[str] = ()
+    #: Ours less each baseline on the same customers: baseline -> metric -> value, low and high of the 95 % interval.
+    ahead: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    groups: Sequence[Mapping[str, Any]] = ()  # the same by band of customers and products

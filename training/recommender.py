@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,15 @@ from training.baselines import baselines
 from training.bundle import read_manifest, seal
 from training.candidates.attributes import Attributes, read_attributes
 from training.everyone import rank_all
-from training.metrics_ranking import KS, bootstrap_interval, coverage, customer_metrics, mean, per_customer
-from training.metrics_ranking import hits as hits_of
+from training.metrics_ranking import KS
 from training.pair_table import CandidateConfig, CandidateSources
-from training.plots_ranking import OURS, plot_recall
+from training.plots_ranking import plot_bands, plot_recall
 from training.profiles import last_moment
 from training.protocols import Context, Gate, Metric, Trained
 from training.ranked_lists import NO_PRODUCT, RankedLists, load_ranked_lists, save_ranked_lists
 from training.ranking import Ranker
-from training.splits import Split, cutoff_split
+from training.ranking_backtest import OURS, RankingTest, best_baseline
+from training.splits import cutoff_split
 from training.two_stage import RecommenderConfig, learn_ranker, recommend
 
 MODEL = "recommender"
@@ -51,38 +52,16 @@ EXAMPLE_CUSTOMERS, EXAMPLE_K = 3, 5
 
 @dataclass(frozen=True)
 class _BackTest:
-    """The question, sources fitted on what may be seen of it, and how lists answer it."""
+    """A test, and sources fitted on what may be seen of its question."""
 
-    question: Split
+    test: RankingTest
     sources: CandidateSources
-    seed: int
 
     def lists(self, ranker: Ranker) -> NDArray[np.int32]:
         """(customers, PICTURE_DEPTH) what the ranker recommends."""
-        found = recommend(
-            self.sources, ranker, self.question.customers, self.question.moment, depth=max(PICTURE_DEPTH, *KS)
-        )
-        return found.lists
-
-    def metrics(self, lists: NDArray[np.int32]) -> list[Metric]:
-        """Every metric at every k, with 95 % intervals over customers."""
-        question = self.question
-        n_products = question.history.n_products
-        values = customer_metrics(lists, question.truth, repeat=question.repeat_truth(), n_products=n_products)
-        table = np.column_stack(list(values.values()))
-        ends = bootstrap_interval(table, np.random.default_rng(self.seed))
-        found = [
-            Metric(name, mean(value), float(low), float(high))
-            for (name, value), (low, high) in zip(values.items(), ends, strict=True)
-        ]
-        sold = len(np.unique(question.history.products))
-        return found + [Metric(f"coverage@{k}", coverage(lists, k, sold)) for k in KS]
-
-    def recall_by_k(self, lists: NDArray[np.int32]) -> NDArray[np.float64]:
-        """(depth,) recall of the first 1, 2, … products."""
-        hit = hits_of(lists, self.question.truth, self.question.history.n_products)
-        sizes = self.question.truth.sizes
-        return np.array([mean(per_customer(hit, sizes, k)["recall"]) for k in range(1, lists.shape[1] + 1)])
+        question = self.test.question
+        depth = max(PICTURE_DEPTH, *KS)
+        return recommend(self.sources, ranker, question.customers, question.moment, depth=depth).lists
 
 
 def train_recommender(context: Context, into: Path, *, config: RecommenderConfig | None = None) -> Trained:
@@ -99,17 +78,21 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
     question = cutoff_split(purchases, as_of_day=day_number(cutoffs.test), horizon_days=horizon.days)
     attributes = read_attributes(context.lake, backend, purchases)
     ranker = learn_ranker(question, config, horizon_days=horizon.days, attributes=attributes)
-    test = _BackTest(question, CandidateSources(config.candidates, attributes).fit(question.history), settings.seed)
+    test = RankingTest(question, attributes, settings.seed)
+    backtest = _BackTest(test, CandidateSources(config.candidates, attributes).fit(question.history))
 
-    lists = {OURS: test.lists(ranker)}
-    lists |= baselines(question, test.sources, lists[OURS].shape[1])
+    lists = {OURS: backtest.lists(ranker)}
+    lists |= baselines(question, backtest.sources, lists[OURS].shape[1])
     metrics = {name: test.metrics(listed) for name, listed in lists.items()}
+    best = best_baseline({name: {m.name: m.value for m in found} for name, found in metrics.items()})
+    bands = test.bands(lists[OURS], lists[best])
     picture = into / "recall_by_k.png"
     plot_recall(
         {name: test.recall_by_k(listed) for name, listed in lists.items()},
         picture,
         title=f"Products bought in the {horizon.days} days after {cutoffs.test:%Y-%m-%d}",
     )
+    by_band = plot_bands(bands, into / "bands.png", theirs=best, title=f"By band, as of {cutoffs.test:%Y-%m-%d}")
 
     bundle = into / "bundle"
     bundle.mkdir()
@@ -119,7 +102,8 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
     ours = metrics.pop(OURS)
     example = ranked.customers["customer_id"].to_pylist()[:EXAMPLE_CUSTOMERS]
 
-    def rescore(other: Path) -> Sequence[Metric]:
+    @cache
+    def lists_of(other: Path) -> NDArray[np.int32]:
         about = read_manifest(other, kind=MODEL)
         learned_before = datetime.fromisoformat(about["learned_before"])
         if learned_before > cutoffs.test:
@@ -129,8 +113,11 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
             )
         candidates = replace(_read_config(other), threads=settings.threads)
         same = candidates == config.candidates
-        sources = test.sources if same else CandidateSources(candidates, attributes).fit(question.history)
-        return test.metrics(_BackTest(question, sources, settings.seed).lists(Ranker.load(other / RANKER)))
+        sources = backtest.sources if same else CandidateSources(candidates, attributes).fit(question.history)
+        return _BackTest(test, sources).lists(Ranker.load(other / RANKER))
+
+    def ahead_of(other: Path) -> Metric:
+        return next(found for found in test.ahead(lists[OURS], lists_of(other)) if found.name == GATE)
 
     return Trained(
         model=MODEL,
@@ -139,12 +126,14 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
         metrics=ours,
         peers=metrics,
         gate=Gate(GATE),
-        pictures=[picture],
+        pictures=[picture, by_band],
         input_example=pd.DataFrame({"customer_id": example}),
         output_example=_long(ranked, len(example)),
         test_as_of=cutoffs.test.replace(tzinfo=UTC),
         horizon_days=horizon.days,
-        rescore=rescore,
+        rescore=lambda other: test.metrics(lists_of(other)),
+        ahead_of=ahead_of,
+        tables={"bands": bands},
         notes=_not_beaten(ours, metrics),
     )
 

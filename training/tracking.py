@@ -25,7 +25,15 @@ from features.home import ASIDE, Home, new_directory
 from features.home import sweep as sweep_aside
 from training.bundle import MANIFEST, file_hash, read_manifest
 from training.protocols import Gate, Trained
-from training.versions import CHALLENGER, CHAMPION, Comparison, ModelVersion, logged_metrics, metric_name
+from training.versions import (
+    CHALLENGER,
+    CHAMPION,
+    Comparison,
+    ModelVersion,
+    comparison_from_json,
+    logged_metrics,
+    metric_name,
+)
 
 # Set before mlflow is imported: nothing is sent anywhere, and its progress lines do not mix with ours.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -141,7 +149,7 @@ class Registry:
                     self._discard(experiment, run.info.run_id)
 
     def _log_into(self, run_id: str, trained: Trained, fingerprint: str, data_hash: str, comparison: Comparison) -> Any:
-        self._describe(run_id, trained, data_hash)
+        self._describe(run_id, trained, data_hash, comparison)
         info, bundle = self._save_model(run_id, trained)
         about = {
             "fingerprint": fingerprint,
@@ -168,9 +176,9 @@ class Registry:
         self.client.set_model_version_tag(trained.model, entry.version, _FINISHED, "true")
         return entry
 
-    def _describe(self, run_id: str, trained: Trained, data_hash: str) -> None:
+    def _describe(self, run_id: str, trained: Trained, data_hash: str, comparison: Comparison) -> None:
         at = int(datetime.now(UTC).timestamp() * 1000)
-        metrics = [Metric(name, value, at, 0) for name, value in logged_metrics(trained).items()]
+        metrics = [Metric(name, value, at, 0) for name, value in logged_metrics(trained, comparison).items()]
         params = [Param(name, str(value)) for name, value in trained.params.items()]
         tags = [RunTag(f"note.{i}", note) for i, note in enumerate(trained.notes, start=1)]
         tags.append(RunTag("data_hash", data_hash))
@@ -240,7 +248,7 @@ class Registry:
             test_as_of=datetime.fromisoformat(about["test_as_of"]),
             horizon_days=about["horizon_days"],
             gate=Gate(**about["gate"]),
-            comparison=Comparison(**about["comparison"]),
+            comparison=comparison_from_json(about["comparison"]),
             bundle=about["bundle"],
             bundle_hash=about["bundle_hash"],
             metrics={metric_name(k): v for k, v in self.client.get_run(entry.run_id).data.metrics.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,13 @@ class Comparison:
     champion_version: int | None  # None: there was no champion to compare with
     champion: float | None = None
     problem: str | None = None  # why the champion could not be scored
+    ahead: Metric | None = None  # of the champion, customer by customer, where that was measured
+
+
+def comparison_from_json(kept: Mapping[str, Any]) -> Comparison:
+    """A comparison as it was written by dataclasses.asdict."""
+    ahead = kept.get("ahead")
+    return Comparison(**{**kept, "ahead": None if ahead is None else Metric(**ahead)})
 
 
 @dataclass(frozen=True)
@@ -67,11 +74,16 @@ def metric_name(logged: str) -> str:
     return logged.replace("_at_", "@").replace("pct", "%")
 
 
-def logged_metrics(trained: Trained) -> dict[str, float]:
-    """Every number of the back-test by the name it is logged under; ends of intervals end in _low and _high."""
+def logged_metrics(trained: Trained, comparison: Comparison) -> dict[str, float]:
+    """Every number of the back-test by the name it is logged under; ends of intervals end in _low and _high.
+
+    `ahead_of_champion` is the difference to the champion of the day in the gate's metric.
+    """
     named: dict[str, float | None] = {}
     peers = [(f"peer.{name}.", metrics) for name, metrics in trained.peers.items()]
     groups: list[tuple[str, Sequence[Metric]]] = [("", trained.metrics), *peers]
+    if comparison.ahead is not None:
+        groups.append(("", [replace(comparison.ahead, name="ahead_of_champion")]))
     for prefix, metrics in groups:
         for metric in metrics:
             name = prefix + logged_name(metric.name)

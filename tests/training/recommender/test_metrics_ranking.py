@@ -36,6 +36,7 @@ def test_one_customer_worked_by_hand() -> None:
     assert found["precision"] == pytest.approx(2 / 4)
     assert found["phr"] == 1
     assert found["mrr"] == pytest.approx(1 / 2)
+    assert found["map"] == pytest.approx((1 / 2 + 2 / 4) / 3)  # precision at the hits, over three truths
     assert found["ndcg"] == pytest.approx(gain / ideal)
     assert found["ndcg_full"] == pytest.approx(gain / ideal)
     assert found["repeat_recall"] == 1  # 1 was bought before, and is listed
@@ -79,7 +80,7 @@ def test_a_list_shorter_than_k_counts_its_empty_places() -> None:
 def test_a_customer_who_bought_nothing_does_not_count() -> None:
     with_nobody = measured([[1, 2], [3, 4]], truth_of([1], []), [True], 2)
     alone = measured([[1, 2]], truth_of([1]), [True], 2)
-    for name in ("recall", "ndcg", "phr", "mrr", "precision"):
+    for name in ("recall", "ndcg", "phr", "mrr", "map", "precision"):
         assert with_nobody[name] == alone[name]
 
 

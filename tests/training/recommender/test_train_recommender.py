@@ -29,7 +29,7 @@ def test_metrics_have_intervals_around_them_and_peers_have_the_same(trained: Tra
     named = {metric.name: metric for metric in trained.metrics}
     assert trained.gate.metric in named
     for metric in trained.metrics:
-        if not metric.name.startswith("coverage"):
+        if not metric.name.startswith(("coverage", "gini", "popularity_lift")):
             assert metric.low is not None
             assert metric.high is not None
             assert metric.low <= metric.value <= metric.high
@@ -44,6 +44,20 @@ def test_customers_with_favourites_are_foreseen_better_than_by_what_everybody_bu
     ours = {metric.name: metric.value for metric in trained.metrics}
     shop = {metric.name: metric.value for metric in trained.peers["global_top_frequency"]}
     assert ours["ndcg@10"] > 1.3 * shop["ndcg@10"]
+
+
+def test_bands_count_every_customer_asked_once_and_are_logged_with_a_picture(trained: Trained) -> None:
+    bands = [row for row in trained.tables["bands"] if row["metric"] == "ndcg@10" and "customers with" in row["band"]]
+    whole = next(metric.value for metric in trained.metrics if metric.name == "ndcg@10")
+    counted = sum(row["customers"] for row in bands)
+    assert sum(row["ours"] * row["customers"] for row in bands) / counted == pytest.approx(whole)
+    assert {picture.name for picture in trained.pictures} == {"recall_by_k.png", "bands.png"}
+
+
+def test_a_model_is_ahead_of_itself_by_nothing(trained: Trained) -> None:
+    assert trained.ahead_of is not None
+    found = trained.ahead_of(trained.bundle)
+    assert (found.name, found.value, found.low, found.high) == ("ndcg@10", 0, 0, 0)
 
 
 def test_a_baseline_that_was_not_beaten_is_noted_and_no_other(trained: Trained) -> None:

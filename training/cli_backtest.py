@@ -11,20 +11,21 @@ import typer
 
 from features.errors import DataError
 from features.terminal import out, print_json, print_table, progress
-from training.cli_arguments import AsJson, current_context
-from training.cli_trust import Outcome
+from training.cli_arguments import AsJson, Model, current_context
 from training.protocols import Context
 
 if TYPE_CHECKING:
     from training.backtest import Rolling
+    from training.backtest_ranking import RankingRolling
 
 #: Metrics of each cut-off in the terminal; all of them are in the JSON.
+SHOWN_RANKING = ("recall@10", "ndcg@10", "phr@10", "repeat_recall@10", "explore_recall@10", "novelty@10", "coverage@10")
 SHOWN = ("auc", "average_precision", "lift@10%", "brier", "ece", "mae", "rmse", "bias_share", "correlation")
 
 
 def backtest(
     models: Annotated[
-        list[Outcome] | None, typer.Argument(help="Which models; all three when none is named.", show_default=False)
+        list[Model] | None, typer.Argument(help="Which models; all when none is named.", show_default=False)
     ] = None,
     cutoffs: Annotated[int, typer.Option(min=1, max=60, help="Cut-offs at most, the newest ones.")] = 6,
     every_days: Annotated[
@@ -43,8 +44,8 @@ def backtest(
     backtest-MODEL, with pictures and tables. Champions are left as they are.
     """
     context = current_context()
-    found = []
-    for model in models or list(Outcome):
+    found: list[tuple[Rolling | RankingRolling, str]] = []
+    for model in models or list(Model):
         try:
             found.append(_one(context, model.value, cutoffs=cutoffs, every_days=every_days, plots=plots))
         except DataError as error:
@@ -62,35 +63,46 @@ def backtest(
 
 def _one(
     context: Context, model: str, *, cutoffs: int, every_days: int | None, plots: Path | None
-) -> tuple[Rolling, str]:
-    from training.backtest import report_of, rolling_backtest
-    from training.plots_rolling import rolling_pictures
+) -> tuple[Rolling | RankingRolling, str]:
     from training.report_runs import log_report
     from training.tracking import open_registry
 
-    found = rolling_backtest(context, model, cutoffs=cutoffs, every_days=every_days)
+    found: Rolling | RankingRolling
     with tempfile.TemporaryDirectory(prefix="regulars-backtest-") as directory:
-        pictures = rolling_pictures(found, Path(directory))
-        run_id = log_report(open_registry(context.home), report_of(found, context.lake.version, pictures))
+        if model == Model.RECOMMENDER:
+            from training.backtest_ranking import ranking_report, rolling_ranking
+            from training.plots_rolling import ranking_pictures
+
+            found = rolling_ranking(context, cutoffs=cutoffs, every_days=every_days)
+            report = ranking_report(found, context.lake.version, ranking_pictures(found, Path(directory)))
+        else:
+            from training.backtest import report_of, rolling_backtest
+            from training.plots_rolling import rolling_pictures
+
+            found = rolling_backtest(context, model, cutoffs=cutoffs, every_days=every_days)
+            report = report_of(found, context.lake.version, rolling_pictures(found, Path(directory)))
+        run_id = log_report(open_registry(context.home), report)
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
-            for picture in pictures:
+            for picture in report.pictures:
                 shutil.copy(picture, plots / f"{model}-{picture.name}")
     return found, run_id
 
 
-def _show(found: Rolling, run_id: str) -> None:
+def _show(found: Rolling | RankingRolling, run_id: str) -> None:
     told = found.as_json()
     ours = [row["results"]["regulars"] for row in told["cutoffs"]]
-    names = [name for name in SHOWN if name in ours[0]]
+    names = [name for name in (*SHOWN_RANKING, *SHOWN) if name in ours[0]]
+    # Lists of products have neither a level that may be right or wrong, nor a grade.
+    level = [name for name in ("happened", "predicted", "grade") if name in told["cutoffs"][0]]
     rows = []
     for row, values in zip(told["cutoffs"], ours, strict=True):
         cells = [_with_ends(values[name]) if name == found.metric else _number(values[name]["value"]) for name in names]
-        level = (_number(row["happened"]), _number(row["predicted"]))
-        rows.append((row["as_of"], row["customers"], *level, *cells, row["grade"]))
+        about = [row[name] if name == "grade" else _number(row[name]) for name in level]
+        rows.append((row["as_of"], row["customers"], *about, *cells))
     print_table(
-        f"{found.model}: {found.event}, learned anew at each cut-off",
-        ("as of", "customers", "came true", "predicted", *names, "grade"),
+        f"{found.model}: {told['predicted']}, learned anew at each cut-off",
+        ("as of", "customers", *(name.replace("happened", "came true") for name in level), *names),
         rows,
     )
     means = told["mean"]
@@ -105,7 +117,7 @@ def _show(found: Rolling, run_id: str) -> None:
         f"\n{found.metric} less that of {found.best_peer.replace('_', ' ')}, the best simple rule: {lead.value:+.4f}, "
         f"95% interval {lead.low:+.4f} to {lead.high:+.4f}: {sure}."
     )
-    for group in told["groups"]:
+    for group in told.get("groups", ()):
         if group["weak"]:
             kind = group["kind"].removeprefix("attribute_").replace("_", " ")
             out.print(f"[yellow]note[/] {kind} {group['group']}: {group['weak']}", highlight=False)

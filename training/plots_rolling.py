@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.backtest import Rolling
+from training.backtest_ranking import RankingRolling
 from training.evaluate_customers import OURS as NAME
 from training.plots import DASHES, INK, MUTED, OURS, PEERS, amounts, figure_at, gain, quiet, reliability
+from training.plots_ranking import plot_bands
+from training.ranking_backtest import best_baseline
 
 
 def rolling_pictures(found: Rolling, into: Path) -> list[Path]:
@@ -29,12 +33,36 @@ def rolling_pictures(found: Rolling, into: Path) -> list[Path]:
     ]
 
 
-def moments(found: Rolling) -> NDArray[np.datetime64]:
+def ranking_pictures(found: RankingRolling, into: Path) -> list[Path]:
+    """PNG files in a directory: over time, and the bands at the newest cut-off."""
+    newest = found.tested[-1]
+    title = f"Recommender, {len(found.tested)} cut-offs to {newest.as_of:%Y-%m-%d}"
+    beside = best_baseline(newest.peer_metrics)
+    by_band = f"By band, as of {newest.as_of:%Y-%m-%d}"
+    return [
+        over_time(into / "over_time.png", found, title=title),
+        plot_bands(newest.bands, into / "bands.png", theirs=beside, title=by_band),
+    ]
+
+
+def moments(found: OverTime) -> NDArray[np.datetime64]:
     """(cut-offs,) their days."""
     return np.array([one.as_of for one in found.tested], dtype="datetime64[D]")
 
 
-def over_time(path: Path, found: Rolling, *, title: str) -> Path:
+class OverTime(Protocol):
+    """A rolling back-test of any model: at each cut-off, our metrics and those of the peers."""
+
+    @property
+    def metric(self) -> str:
+        """The one that is drawn."""
+
+    @property
+    def tested(self) -> Sequence[Any]:
+        """Cut-offs with `as_of`, `metrics`, `peers` and `peer_metrics`."""
+
+
+def over_time(path: Path, found: OverTime, *, title: str) -> Path:
     """The metric at each cut-off with its 95% interval, and that of each peer."""
     with figure_at(path, f"{title}: {found.metric}") as figure:
         axes = figure.subplots()

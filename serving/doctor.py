@@ -59,6 +59,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("loaded", lambda: _loaded(home), "regulars ingest --replace with your source"),
         ("enough", lambda: _enough(settings), "Load more customers or history, or set horizon_days."),
         ("trained", lambda: _trained(home), "regulars train"),
+        ("drift", lambda: _drifted(home), "regulars drift"),
         ("scored", lambda: _scored(home), "regulars score"),
         ("served", lambda: _served(settings), "regulars serve"),
     ]
@@ -162,6 +163,35 @@ def _trained(home: Home) -> Iterator[Finding]:
         accepted = uplift.metrics.get(ACCEPTED) == 1.0
         told = "contact lists go by it" if accepted else "; ".join(uplift.notes)
         yield Finding("trained", UPLIFT, Status.OK if accepted else Status.LIMITED, f"version {uplift.version}, {told}")
+
+
+def _drifted(home: Home) -> Iterator[Finding]:
+    """What `regulars drift` found last of each champion; it is not looked for here, for that takes a while."""
+    if not (home.mlflow / "mlflow.db").is_file():
+        return
+    from training.model_drift import kept
+    from training.outcome_backtest import QUESTIONS
+    from training.tracking import open_registry
+
+    registry = open_registry(home)
+    for model in QUESTIONS:
+        champion = registry.resolve(model)
+        if champion is None:
+            continue
+        found = kept(home, model)
+        if found is None or found["version"] != champion.version:
+            told = f"not looked at since version {champion.version} was trained"
+            yield Finding("drift", model, Status.MISSING, told, f"regulars drift {model}")
+            continue
+        as_of = found["weeks"][-1]["as_of"][:10]
+        if found["alerts"]:
+            told = f"as of {as_of}: {'; '.join(found['alerts'])}"
+            yield Finding("drift", model, Status.STALE, told, f"regulars train {model}")
+        elif found["lake"] != _lake_version(home):
+            told = f"looked at as of {as_of}, before the last load"
+            yield Finding("drift", model, Status.STALE, told, f"regulars drift {model}")
+        else:
+            yield Finding("drift", model, Status.OK, f"nothing that it goes by has moved as of {as_of}")
 
 
 def _scored(home: Home) -> Iterator[Finding]:

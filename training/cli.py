@@ -15,6 +15,7 @@ from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.cli_backtest import backtest
+from training.cli_drift import drift
 from training.cli_evaluate import evaluate
 from training.cli_insight import insight, picturing
 from training.cli_off_policy import off_policy
@@ -35,6 +36,7 @@ app.command("off-policy", epilog="Example:  regulars off-policy --metric purchas
 app.command(epilog="Example:  regulars explain churn --json")(explain)
 app.command(epilog="Example:  regulars fairness churn --json")(fairness)
 app.command(epilog="Example:  regulars backtest churn --cutoffs 6 --plots pictures")(backtest)
+app.command(epilog="Example:  regulars drift --weeks 8 --plots pictures")(drift)
 app.command(epilog="Example:  regulars uplift --json")(uplift)
 app.command(epilog="Example:  regulars insight segments --json")(insight)
 

@@ -22,11 +22,13 @@ from training.enough import enough_to_train
 from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
 from training.explain import explanation, keep, tables
 from training.fairness import fairness
-from training.outcome_backtest import BackTest, read_setting, refit, run_backtest
+from training.outcome_backtest import BackTest, predict_with, read_setting, refit, run_backtest
 from training.outcome_model import is_excluded
 from training.plots import amounts, gain, reliability
 from training.plots_explain import explanation_pictures
 from training.protocols import Context, Gate, Metric, Trained
+from training.reason_stability import stability_of
+from training.reference import Reference
 
 #: Where in a bundle the tested model lies; the served one lies at its root.
 TESTED = "backtest"
@@ -46,6 +48,9 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
     tested.save(bundle / TESTED)
     explained = explanation(backtest)
     keep(explained, bundle)
+    seen = predict_with(setting.question, served, backtest.test)
+    as_of = setting.moments.test.isoformat()
+    Reference.of(backtest.test, served.features_.names, seen, as_of=as_of).keep(bundle)
     test, horizon = setting.moments.test, timedelta(days=setting.horizon_days)
     about = {
         "horizon_days": setting.horizon_days,
@@ -64,7 +69,8 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
         model=model,
         bundle=bundle,
         params=_params(backtest),
-        metrics=ours,
+        # The tested and the served model are two trainings, a horizon apart.
+        metrics=[*ours, *(stability_of(tested, served, backtest.test) if model == "churn" else ())],
         peers={name: [Metric(key, value) for key, value in found.items()] for name, found in peers.items()},
         gate=Gate(gate_metric(backtest), higher_is_better=not setting.question.is_amount),
         pictures=[*_pictures(backtest, into), *explanation_pictures(explained, into)],

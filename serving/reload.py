@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from features.errors import RegularsError
+from features.errors import DataError, RegularsError
 from features.home import Home
+from serving.catalogue import Catalogue
 from serving.collector import freeze
 from serving.last_good import LAST_GOOD, PINNED, keep, recall, remember, static_list
 from serving.metrics import Metrics
@@ -76,15 +77,25 @@ class Holder:
         before = self.state.catalogue
         if self.pin is not None:
             # Scoring prunes old versions; the copy stays for as long as the pin is wanted.
-            return read_state(keep(self.home, version, under=PINNED), version=version, before=before)
-        return read_state(self.home.scores / "versions" / version, version=version, before=before)
+            return self._read(keep(self.home, version, under=PINNED), version, before)
+        return self._read(self.home.scores / "versions" / version, version, before)
+
+    def _read(self, directory: Path, version: str, before: Catalogue | None) -> State:
+        """The scoring, mapped; where that cannot be (a full disk), in this worker's own memory."""
+        try:
+            return read_state(directory, version=version, before=before, mapped_in=self.home)
+        except DataError:
+            raise
+        except (RegularsError, OSError) as error:
+            log.warning("scores %s are not shared between workers: %s", version, error)
+            return read_state(directory, version=version, before=before)
 
     def _load_variants(self) -> None:
         for version in self._wanted:
             if version not in self.variants:
                 try:
                     kept = keep(self.home, version, under=PINNED)
-                    self.variants[version] = read_state(kept, version=version, before=self.state.catalogue)
+                    self.variants[version] = self._read(kept, version, self.state.catalogue)
                 except _FAILURES as error:
                     self._failed(version, error)
                     self.problem = f"an experiment's scores could not be loaded: {error}"

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 _JOINT = "~"
 #: Ids need to differ, not to be secret; asking the system for chance costs more than most of an answer.
 _chance = random.Random(os.urandom(32))  # noqa: S311
+# A forked worker goes on from the same state, and would give the ids that the others give.
+os.register_at_fork(after_in_child=lambda: _chance.seed(os.urandom(32)))
 _PARTS = 6
 
 

@@ -17,17 +17,22 @@ _ROWS_AT_ONCE = 20_000
 
 
 def segment_favourites(
-    ranking: RankedLists, ranked_rows: Mapping[str, int], customers: pa.Table
+    ranking: RankedLists, ranked_rows: Mapping[str, int], rows: Mapping[str, int], customers: pa.Table
 ) -> dict[str, Sequence[int]]:
-    """Product codes by stage: those that most of its customers bought, best first, of the products on their lists."""
+    """Product codes by stage: those that most of its customers bought, best first, of the products on their lists.
+
+    `rows`: the row in `customers` of each; the same object as `ranked_rows` where the lists have the same rows.
+    """
     stages = customers["stage"].combine_chunks().dictionary_encode()
     names: list[str] = stages.dictionary.to_pylist()
-    stage_of_row = np.full(len(ranking.lists), -1, dtype=np.int64)
-    codes = stages.indices.to_numpy(zero_copy_only=False)
-    for customer, code in zip(customers["customer_id"].to_pylist(), codes.tolist(), strict=True):
-        row = ranked_rows.get(customer)
-        if row is not None:
-            stage_of_row[row] = code
+    codes = stages.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    stage_of_row = codes
+    if ranked_rows is not rows:
+        stage_of_row = np.full(len(ranking.lists), -1, dtype=np.int64)
+        for row, customer in enumerate(ranking.customers["customer_id"].to_pylist()):
+            found = rows.get(customer)
+            if found is not None:
+                stage_of_row[row] = codes[found]
     return {
         name: _favourites(ranking, np.flatnonzero(stage_of_row == code))
         for code, name in enumerate(names)

@@ -19,6 +19,7 @@ from features.home import Home
 from serving.catalogue import Catalogue, make_catalogue
 from serving.customer_columns import CustomerColumns, make_columns
 from serving.insights import NO_INSIGHTS, Insights, make_insights
+from serving.mapped import CUSTOMERS, NEW, RANKED, Mapped, mapped
 from serving.segments import segment_favourites
 from training.bundle import MANIFEST, read_manifest
 from training.evidence import ARRAYS as EVIDENCE_ARRAYS
@@ -29,7 +30,6 @@ FRESH = timedelta(days=45)
 EPOCH = datetime(1970, 1, 1)
 KIND = "scores"
 CURRENT = "CURRENT"
-CUSTOMERS = "customers.parquet"
 RANKING = "ranking"
 
 
@@ -107,16 +107,21 @@ def scored_state(home: Home) -> State:
     return state
 
 
-def read_state(directory: Path, *, version: str, before: Catalogue | None = None) -> State:
-    """The scoring in `directory`. `before`: the catalogue that answered until now, of which most stays as it is."""
+def read_state(
+    directory: Path, *, version: str, before: Catalogue | None = None, mapped_in: Home | None = None
+) -> State:
+    """The scoring in `directory`. `before`: the catalogue that answered until now, of which most stays as it is.
+
+    `mapped_in`: the home in whose mapped files its tables lie, so that workers share them; unset: in this process.
+    Raises DataError when a file is missing or changed, RegularsError when there is no mapping them.
+    """
     about = _about(directory)
-    customers = pq.read_table(directory / CUSTOMERS).combine_chunks()
-    ranking = _ranking(directory / RANKING) if (directory / RANKING).is_dir() else None
-    rows = _positions(customers)
-    ranked_rows = {} if ranking is None else _positions(ranking.customers)
-    if ranked_rows == rows:
-        ranked_rows = rows  # everybody has a list, as is usual: one dictionary of ids is enough
+    files = None if mapped_in is None else mapped(mapped_in, directory)
+    customers = pq.read_table(directory / CUSTOMERS).combine_chunks() if files is None else files.table(CUSTOMERS)
+    rows = _positions(customers) if files is None else files.index(CUSTOMERS)
+    ranking = _ranking(directory / RANKING, customers, files) if (directory / RANKING).is_dir() else None
     catalogue = None if ranking is None else make_catalogue(ranking.products, ranking.popular, before)
+    ranked_rows = {} if ranking is None else _ranked_rows(ranking, customers, rows, files)
     return State(
         version=version,
         about=about,
@@ -125,16 +130,23 @@ def read_state(directory: Path, *, version: str, before: Catalogue | None = None
         ranking=ranking,
         ranked_rows=ranked_rows,
         catalogue=catalogue,
-        columns=make_columns(customers),
-        segments={} if ranking is None else segment_favourites(ranking, ranked_rows, customers),
+        columns=make_columns(customers) if files is None else files.columns(),
+        segments={} if ranking is None else segment_favourites(ranking, ranked_rows, rows, customers),
         insights=NO_INSIGHTS if ranking is None or catalogue is None else make_insights(catalogue, ranking.evidence),
-        newcomer_rows={} if ranking is None else _newcomer_rows(ranking),
+        newcomer_rows={} if ranking is None else _newcomer_rows(ranking, files),
     )
 
 
-def _ranking(directory: Path) -> RankedLists:
-    """The lists, still memory-mapped: as plain arrays, whose rows are taken out several times faster."""
-    found = load_ranked_lists(directory)
+def _ranking(directory: Path, customers: pa.Table, files: Mapped | None) -> RankedLists:
+    """The lists, memory-mapped: as plain arrays, whose rows are taken out several times faster."""
+
+    def table(path: Path) -> pa.Table:
+        name = f"{RANKING}/{path.name}"
+        if files is None:
+            return pq.read_table(path)
+        return files.table(name) if files.holds(name) else customers.select(["customer_id"])
+
+    found = load_ranked_lists(directory, table=table)
     plain: dict[str, Any] = {name: getattr(found, name).view(np.ndarray) for name in ARRAYS}
     evidence = found.evidence
     if evidence is not None:
@@ -143,9 +155,19 @@ def _ranking(directory: Path) -> RankedLists:
     return replace(found, **plain, evidence=evidence, because=because)
 
 
-def _newcomer_rows(ranking: RankedLists) -> dict[str, int]:
+def _ranked_rows(
+    ranking: RankedLists, customers: pa.Table, rows: Mapping[str, int], files: Mapped | None
+) -> Mapping[str, int]:
+    if ranking.customers["customer_id"].equals(customers["customer_id"]):
+        return rows  # everybody has a list, as is usual: one index of ids is enough
+    return _positions(ranking.customers) if files is None else files.index(RANKED)
+
+
+def _newcomer_rows(ranking: RankedLists, files: Mapped | None) -> Mapping[str, int]:
     if ranking.newcomers is None:
         return {}
+    if files is not None:
+        return files.index(NEW)
     customers = ranking.newcomers.customers
     return dict(zip(customers["customer_id"].to_pylist(), customers["profile"].to_pylist(), strict=True))
 

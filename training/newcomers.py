@@ -5,6 +5,7 @@ Files beside the lists: newcomers.parquet (customer_id, profile), profile_lists.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +34,9 @@ def save_newcomers(found: Newcomers, directory: Path) -> None:
     np.save(directory / LISTS_FILE, found.lists, allow_pickle=False)
 
 
-def load_newcomers(directory: Path) -> Newcomers | None:
-    """The lists of newcomers; None where there are none."""
+def load_newcomers(directory: Path, *, table: Callable[[Path], pa.Table] = pq.read_table) -> Newcomers | None:
+    """The lists of newcomers; None where there are none. `table`: how a table's file is read."""
     if not (directory / LISTS_FILE).is_file():
         return None
     lists = np.load(directory / LISTS_FILE, mmap_mode="r", allow_pickle=False)
-    return Newcomers(pq.read_table(directory / CUSTOMERS_FILE), lists)
+    return Newcomers(table(directory / CUSTOMERS_FILE), lists)

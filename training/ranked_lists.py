@@ -7,7 +7,7 @@ neighbours.npy, neighbour_lift.npy (one row per product), and those of training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,17 +72,19 @@ def save_ranked_lists(ranked: RankedLists, directory: Path) -> None:
     seal(directory, kind=KIND, about=ranked.about)
 
 
-def load_ranked_lists(directory: Path, *, verify: bool = True) -> RankedLists:
-    """The lists, memory-mapped. Raises DataError when a file is missing or changed."""
+def load_ranked_lists(
+    directory: Path, *, verify: bool = True, table: Callable[[Path], pa.Table] = pq.read_table
+) -> RankedLists:
+    """The lists, memory-mapped; `table`: how a table is read. Raises DataError when a file is missing or changed."""
     about = read_manifest(directory, kind=KIND, verify=verify)
     arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
     because = directory / BECAUSE
     return RankedLists(
-        customers=pq.read_table(directory / "customers.parquet"),
-        products=pq.read_table(directory / "products.parquet"),
+        customers=table(directory / "customers.parquet"),
+        products=table(directory / "products.parquet"),
         about=about,
         evidence=load_evidence(directory),
         because=np.load(because, mmap_mode="r", allow_pickle=False) if because.is_file() else None,
-        newcomers=load_newcomers(directory),
+        newcomers=load_newcomers(directory, table=table),
         **arrays,
     )

@@ -1,3 +1,4 @@
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_a_request_id_says_what_its_answer_was() -> None:
 def test_no_two_answers_share_a_request_id(client) -> None:
     ids = {client.post("/v1/recommendations", json={}).json()["request_id"] for _ in range(20)}
     assert len(ids) == 20
+
+
+def test_no_two_workers_give_the_same_request_ids() -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, new_id().encode())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.read(reading, 100).decode() != new_id()
 
 
 def test_rates_and_coverage_by_placement_and_strategy(client) -> None:

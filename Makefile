@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env demo test lint types imports lock clean
+.PHONY: help env demo test lint types imports audit lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -30,6 +30,9 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+audit: $(READY) ## ask the advisory database about every locked package
+	@BIN="$(BIN)" bash .ci/audit.sh
 
 test: $(READY) ## lint, types, import rules and the whole test suite (PYTEST_ARGS="..." for a part)
 	@BIN="$(BIN)" PYTHON="$(PYTHON)" AGAIN="$(AGAIN)" bash .ci/test.sh $(PYTEST_ARGS)

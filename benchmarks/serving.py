@@ -1,6 +1,10 @@
 """How fast the server is, beside an empty BentoML endpoint and a bare constant answer, measured in turn in one run.
 
-    .venv/bin/python -m benchmarks.serving                     # throughput, tail, memory of workers, start
+    .venv/bin/python -m benchmarks.serving                     # all of what follows
+    .venv/bin/python -m benchmarks.serving --only load         # throughput and tail beside the peers
+    .venv/bin/python -m benchmarks.serving --only workers      # two workers beside one
+    .venv/bin/python -m benchmarks.serving --only collector    # tail with and without the collector's settings
+    .venv/bin/python -m benchmarks.serving --only memory       # memory of workers, start
     .venv/bin/python -m benchmarks.serving --only at-risk      # the list and its export with 1,000,000 customers
 
 Needs wrk (apt-get install wrk). The scores are made up (benchmarks/made_scores.py): 68,000 products; 70 % of requests
@@ -23,10 +27,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -89,17 +94,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--only", choices=["load", "memory", "at-risk"])
+    parser.add_argument("--only", choices=["load", "workers", "collector", "memory", "at-risk"])
     parser.add_argument("--home", type=Path, help="Where the made-up scores are kept for the next run.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="regulars-serving-") as folder:
         home = Home(given.home or Path(folder) / "home")
         measured: dict[str, Any] = {"machine": machine(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
-        if given.only in (None, "load", "memory"):
+        if given.only != "at-risk":
             made_scores(home, version="made-next", customers=given.customers, products=PRODUCTS, seed=1)
             made_scores(home, version="made", customers=given.customers, products=PRODUCTS)
         if given.only in (None, "load"):
             measured["load"] = load(home, Path(folder), given)
+        if given.only in (None, "workers"):
+            measured["workers"] = two_workers(home, Path(folder), given)
+        if given.only in (None, "collector"):
+            measured["collector"] = collector(home, Path(folder), given)
         if given.only in (None, "memory"):
             measured["memory"] = memory(home, Path(folder))
         if given.only in (None, "at-risk"):
@@ -162,6 +171,62 @@ def load(home: Home, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         "at_70_percent_ms": at_70,
         "p99_allowed_ms": 2 * at_70["bare"]["p50"] + 10,
         "rounds": rounds,
+    }
+
+
+def two_workers(home: Home, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Throughput of two workers beside one, in turn, as measured and with the load generator's own cost taken out.
+
+    wrk takes what the servers would use on a machine of few cores. So beside requests a second stand requests for each
+    second of the servers' own CPU, times the workers: what they answer where each has a core to itself.
+    """
+    bodies = folder / "bodies"
+    _seed_events(home, given.customers)
+    bodies.write_text("".join(f"{json.dumps(body)}\n" for body in mix(given.customers)), encoding="utf-8")
+    found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    for _ in range(given.rounds):
+        for workers, measured in found.items():
+            with regulars(home, folder, workers=workers) as port:
+                wrk(folder, bodies, port, "/v1/recommendations", seconds=2, connections=given.connections)
+                before = _cpu_seconds(port)
+                one = wrk(folder, bodies, port, "/v1/recommendations", given.seconds, given.connections)
+                spent = _cpu_seconds(port) - before
+            if one["errors"]:
+                raise SystemExit(f"{one['errors']} errors")
+            measured.append((one["requests"] / one["seconds"], workers * one["requests"] / spent))
+    medians = {n: [statistics.median(column) for column in zip(*each, strict=True)] for n, each in found.items()}
+    return {
+        "requests_per_second": {n: each[0] for n, each in medians.items()},
+        "requests_per_second_with_a_core_each": {n: each[1] for n, each in medians.items()},
+        "two_to_one": medians[2][0] / medians[1][0],
+        "two_to_one_with_a_core_each": medians[2][1] / medians[1][1],
+        "rounds": found,
+    }
+
+
+#: Read by every Python that starts: the collector as it is without our settings.
+AS_IT_WAS = "import gc\ngc.freeze = lambda: None\ngc.set_threshold = lambda *given: None\n"
+
+
+def collector(home: Home, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """The tail with the collector's settings and without them, in turn, at one connection and at several."""
+    bodies = folder / "bodies"
+    _seed_events(home, given.customers)
+    bodies.write_text("".join(f"{json.dumps(body)}\n" for body in mix(given.customers)), encoding="utf-8")
+    (folder / "as-it-was").mkdir(exist_ok=True)
+    (folder / "as-it-was" / "sitecustomize.py").write_text(AS_IT_WAS, encoding="utf-8")
+    without = {"PYTHONPATH": os.pathsep.join([str(folder / "as-it-was"), os.environ.get("PYTHONPATH", "")])}
+    found: dict[str, list[dict[str, float]]] = {}
+    for _ in range(given.rounds):
+        for name, env in (("with", {}), ("without", without)):
+            with regulars(home, folder, workers=1, more=env) as port:
+                for connections in (1, given.connections):
+                    wrk(folder, bodies, port, "/v1/recommendations", seconds=1, connections=connections)
+                    one = wrk(folder, bodies, port, "/v1/recommendations", given.seconds, connections)
+                    found.setdefault(f"{name}, {connections} connections", []).append(one)
+    return {
+        name: {key: statistics.median(one[key] for one in each) for key in ("p50", "p99", "p999")}
+        for name, each in found.items()
     }
 
 
@@ -245,10 +310,12 @@ def _started(arguments: list[str], port: int, *, env: dict[str, str], folder: Pa
 
 
 @contextmanager
-def regulars(home: Home, folder: Path, *, workers: int) -> Iterator[int]:
-    """Our server."""
+def regulars(
+    home: Home, folder: Path, *, workers: int, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[int]:
+    """Our server, with `more` in its environment."""
     port = free_port(HOST, 25000)
-    env = environment(home.root) | {"REGULARS_WORKERS": str(workers), "REGULARS_SESSION_MINUTES": "600"}
+    env = environment(home.root) | {"REGULARS_WORKERS": str(workers), "REGULARS_SESSION_MINUTES": "600"} | more
     with _started(command(host=HOST, port=port), port, env=env, folder=folder, name="regulars") as found:
         yield found
 

@@ -19,7 +19,8 @@ from features.home import Home
 from serving.catalogue import Catalogue, make_catalogue
 from serving.customer_columns import CustomerColumns, make_columns
 from serving.insights import NO_INSIGHTS, Insights, make_insights
-from serving.mapped import CUSTOMERS, NEW, RANKED, Mapped, mapped
+from serving.mapped import CUSTOMERS as CUSTOMERS
+from serving.mapped import NEW, RANKED, Mapped, mapped
 from serving.segments import segment_favourites
 from training.bundle import MANIFEST, read_manifest
 from training.evidence import ARRAYS as EVIDENCE_ARRAYS

@@ -7,11 +7,13 @@ data home under live/mapped/.
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +34,7 @@ LOCK = "mapped"
 #: Of fewer customers the files are made sooner than a process starts.
 MANY = 20_000
 _KEPT = 3
+_CODE = ("mapped", "customer_columns", "id_index")
 _WAIT_SECONDS = 120
 #: Tables of a scoring that are looked up by customer, relative to it. They have one row per customer.
 CUSTOMERS, RANKED = "customers.parquet", "ranking/customers.parquet"
@@ -45,7 +48,7 @@ class Mapped:
     """The files of one scoring, checked."""
 
     folder: Path
-    about: Mapping[str, object]
+    about: Mapping[str, Any]
 
     def holds(self, name: str) -> bool:
         """Whether a table has a file of its own; that of the lists has none where it names the customers again."""
@@ -67,13 +70,13 @@ class Mapped:
 
     def columns(self) -> CustomerColumns:
         """The columns to filter by and orders to page through."""
-        known: dict[str, bool] = dict(self.about["known"])  # type: ignore[call-overload]
+        about: Any = self.about["columns"]
         return CustomerColumns(
             active=self._array("columns/active"),
-            numbers={name: self._array(f"columns/number_{name}") for name in known},
-            orders={name: self._array(f"columns/order_{name}") for name in known},
-            known=known,
-            stages=list(self.about["stages"]),  # type: ignore[call-overload]
+            numbers={name: self._array(f"columns/number_{name}") for name in about["numbers"]},
+            orders={name: self._array(f"columns/order_{name}") for name in about["orders"]},
+            known=about["known"],
+            stages=about["stages"],
             stage_codes=self._array("columns/stage_codes"),
         )
 
@@ -85,8 +88,7 @@ class Mapped:
 
 def mapped(home: Home, scoring: Path) -> Mapped:
     """The mapped files of a scoring, made where they are not there yet. Raises RegularsError when they cannot be."""
-    source = file_hash(scoring / MANIFEST)
-    target = home.live / FOLDER / f"{scoring.name}-{source[:12]}"
+    target = home.live / FOLDER / f"{scoring.name}-{_origin(scoring)}"
     for is_last in (False, True):
         if not target.is_dir():
             with home.lock(LOCK, wait_seconds=_WAIT_SECONDS):
@@ -103,6 +105,14 @@ def mapped(home: Home, scoring: Path) -> Mapped:
                 if target.is_dir():
                     remove_directory(target)
     raise AssertionError
+
+
+def _origin(scoring: Path) -> str:
+    """Changes with the scoring and with the code that makes files of it: another release makes its own."""
+    digest = hashlib.sha256(file_hash(scoring / MANIFEST).encode())
+    for name in _CODE:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _make_apart(scoring: Path, target: Path) -> None:
@@ -138,7 +148,9 @@ def make(scoring: Path, target: Path) -> None:
         arrays |= {f"order_{name}": rows for name, rows in columns.orders.items()}
         for name, values in arrays.items():
             np.save(aside / "columns" / f"{name}.npy", values, allow_pickle=False)
-        seal(aside, kind=KIND, about={"known": columns.known, "stages": columns.stages})
+        names = {"numbers": list(columns.numbers), "orders": list(columns.orders)}
+        about = names | {"known": columns.known, "stages": columns.stages}
+        seal(aside, kind=KIND, about={"columns": about})
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

@@ -72,9 +72,12 @@ def test_mapped_tables_are_those_of_the_scoring(home: Home, write_scores, ranked
     assert dict(shared.newcomer_rows) == own.newcomer_rows == {"zoe": 1, "yan": 0}
     assert shared.columns.stages == own.columns.stages
     assert shared.columns.known == own.columns.known
+    assert shared.columns.numbers.keys() == own.columns.numbers.keys()
+    assert shared.columns.orders.keys() == own.columns.orders.keys()
     for name, values in own.columns.numbers.items():
         np.testing.assert_array_equal(shared.columns.numbers[name], values)
-        np.testing.assert_array_equal(shared.columns.orders[name], own.columns.orders[name])
+    for name, rows in own.columns.orders.items():
+        np.testing.assert_array_equal(shared.columns.orders[name], rows)
     assert not shared.columns.active.flags.writeable  # a map of the file, and no copy of it
 
 
@@ -105,6 +108,14 @@ def test_scores_of_the_same_name_made_anew_are_not_taken_for_those_before(scored
     shutil.rmtree(scored_home.scores / "versions" / "v1")
     write_scores(scored_home, "v1")  # without lists
     assert mapped(scored_home, scored_home.scores / "versions" / "v1").folder != first
+
+
+def test_files_made_by_other_code_are_not_taken_for_ours(scored_home: Home, monkeypatch) -> None:
+    scoring = scored_home.scores / "versions" / "v1"
+    first = mapped(scored_home, scoring).folder
+    assert mapped(scored_home, scoring).folder == first
+    monkeypatch.setattr(module, "_CODE", ("mapped",))
+    assert mapped(scored_home, scoring).folder != first
 
 
 def test_where_they_cannot_be_written_each_worker_answers_from_its_own(scored_home: Home, monkeypatch, caplog) -> None:

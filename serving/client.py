@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -26,13 +27,20 @@ from serving.schemas_contact import CampaignPage, ContactPlanPage, ContactPlanRe
 from serving.schemas_customers import AtRiskPage, AudiencePage, AudienceRequest, CustomerPage
 
 T = TypeVar("T")
+_PART = 1 << 16
 
 
 class Client:
-    """Asks one server, with a key where it wants one. Each question is a connection of its own."""
+    """Asks one server, with a key where it wants one. Each question is a connection of its own.
 
-    def __init__(self, host: str, port: int, *, key: str | None = None, timeout: float = 30) -> None:
-        self.host, self.port, self.key, self.timeout = host, port, key, timeout
+    `secure`: over TLS, which a proxy before the server speaks. Each method raises RegularsError for what is not
+    answered, and for an answer that is a problem.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, key: str | None = None, timeout: float = 30, secure: bool = False
+    ) -> None:
+        self.host, self.port, self.key, self.timeout, self.secure = host, port, key, timeout, secure
 
     def recommend(self, request: RecommendationRequest) -> Recommendations:
         """POST /v1/recommendations."""
@@ -54,9 +62,10 @@ class Client:
         """GET /v1/products/{product_id}/bought-together."""
         return self._ask("GET", f"/v1/products/{_quoted(product_id)}/bought-together?k={k}", Recommendations)
 
-    def send(self, events: Sequence[Event]) -> EventsAnswer:
-        """POST /v1/events: on disk once this returns; up to 1,000."""
-        return self._ask("POST", "/v1/events", EventsAnswer, body=EventBatch(list(events)))
+    def send(self, events: Sequence[Event], *, dry_run: bool = False) -> EventsAnswer:
+        """POST /v1/events: on disk once this returns, or, as a dry run, checked alone; up to 1,000."""
+        path = "/v1/events?dry_run=true" if dry_run else "/v1/events"
+        return self._ask("POST", path, EventsAnswer, body=EventBatch(list(events)))
 
     def identify(self, session_id: str, customer_id: str) -> IdentifyAnswer:
         """POST /v1/sessions/{session_id}/customer: whose a visit is."""
@@ -66,6 +75,12 @@ class Client:
     def at_risk(self, **query: str | float) -> AtRiskPage:
         """GET /v1/customers/at-risk."""
         return self._ask("GET", f"/v1/customers/at-risk?{urlencode(query)}", AtRiskPage)
+
+    def export(self, **query: str | float) -> Iterator[bytes]:
+        """GET /v1/customers/at-risk/export: the whole list as CSV, in parts as they come."""
+        with self._answer("GET", f"/v1/customers/at-risk/export?{urlencode(query)}") as response:
+            while part := response.read(_PART):
+                yield part
 
     def customer(self, customer_id: str) -> CustomerPage:
         """GET /v1/customers/{customer_id}."""
@@ -100,22 +115,29 @@ class Client:
         return self._ask("GET", "/readyz", Readiness)
 
     def _ask(self, method: str, path: str, kind: type[T], *, body: msgspec.Struct | None = None) -> T:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
+        with self._answer(method, path, body=body) as response:
+            return msgspec.json.decode(response.read(), type=kind)
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, *, body: msgspec.Struct | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
+        connection = kind(self.host, self.port, timeout=self.timeout)
         try:
             headers = {"Content-Type": "application/json"}
             if self.key is not None:
                 headers["Authorization"] = f"Bearer {self.key}"
             connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
             response = connection.getresponse()
-            content = response.read()
+            if response.status != 200:
+                text = response.read().decode(errors="replace")
+                raise RegularsError(f"{self.host}:{self.port}{path} answered {response.status}: {text}")
+            yield response
         except (OSError, http.client.HTTPException) as error:
-            raise RegularsError(f"http://{self.host}:{self.port}{path} did not answer: {error}") from None
+            raise RegularsError(f"{self.host}:{self.port}{path} did not answer: {error}") from None
         finally:
             connection.close()
-        if response.status != 200:
-            text = content.decode(errors="replace")
-            raise RegularsError(f"http://{self.host}:{self.port}{path} answered {response.status}: {text}")
-        return msgspec.json.decode(content, type=kind)
 
 
 def _quoted(part: str) -> str:

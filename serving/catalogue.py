@@ -77,6 +77,7 @@ class Offers:
 class Catalogue:
     """One entry per product; a product's code is its position."""
 
+    products: pa.Table  # what it was made from
     ids: Sequence[str]
     codes: Mapping[str, int]
     names: Sequence[str | None]
@@ -123,41 +124,65 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32], before: Catal
 
     What is as it was in the catalogue `before` is taken from it: workers share those objects, and make no new ones.
     """
-    ids: Sequence[str] = products["product_id"].to_pylist()
-    codes: Mapping[str, int] = {}
-    if before is not None and before.ids == ids:
-        ids, codes = before.ids, before.codes
+
+    def kept(name: str) -> Catalogue | None:
+        """The catalogue before, where that column is as it was there. Compared in Arrow, which touches no object."""
+        same = before is not None and name in before.products.column_names and name in products.column_names
+        return before if same and before is not None and before.products[name].equals(products[name]) else None
+
+    of_ids, of_names, of_prices, of_categories = map(kept, ("product_id", "name", "price", "category"))
+    ids = products["product_id"].to_pylist() if of_ids is None else of_ids.ids
+    n = products.num_rows
     first = np.asarray(popular, dtype=np.int32)
-    rest = np.setdiff1d(np.arange(len(ids), dtype=np.int32), first)
+    rest = np.setdiff1d(np.arange(n, dtype=np.int32), first)
     by_popularity = np.concatenate([first, rest])
-    place = np.empty(len(ids), dtype=np.int32)
-    place[by_popularity] = np.arange(len(ids), dtype=np.int32)
-    in_stock = np.array([flag is not False for flag in products["in_stock"].to_pylist()], dtype=bool)
+    place = np.empty(n, dtype=np.int32)
+    place[by_popularity] = np.arange(n, dtype=np.int32)
+    in_stock = _flags(products, "in_stock", empty=True)
     listed = _seconds(products, "listed_at")
     expires = _seconds(products, "expires_at")
-    hidden = np.zeros(len(ids), dtype=bool)
-    if "hidden" in products.column_names:
-        hidden = np.array([flag is True for flag in products["hidden"].to_pylist()], dtype=bool)
-    prices = products["price"].to_pylist()
     offers = Offers(
-        in_stock, hidden, np.where(np.isnan(listed), -_EVER, listed), np.where(np.isnan(expires), _EVER, expires)
+        in_stock,
+        _flags(products, "hidden", empty=False),
+        np.where(np.isnan(listed), -_EVER, listed),
+        np.where(np.isnan(expires), _EVER, expires),
     )
+    attributes = {}
+    for name in FILTERED:
+        found = kept(name)
+        attributes[name] = _attribute(products[name]) if found is None else found.attributes[name]
+    texts_before = ((), ()) if before is None else (before.names, before.categories)
     return Catalogue(
+        products=products,
         ids=ids,
-        codes=codes or {product: code for code, product in enumerate(ids)},
-        names=_texts(products["name"], () if before is None else before.names),
-        prices=prices,
-        price_of=np.array([np.nan if price is None else price for price in prices], dtype=np.float64),
+        codes={product: code for code, product in enumerate(ids)} if of_ids is None else of_ids.codes,
+        names=_texts(products["name"], texts_before[0]) if of_names is None else of_names.names,
+        prices=products["price"].to_pylist() if of_prices is None else of_prices.prices,
+        price_of=_numbers(products["price"]) if of_prices is None else of_prices.price_of,
         in_stock=in_stock,
         offers=offers,
         listed=listed,
-        attributes={name: _attribute(products[name]) for name in FILTERED},
+        attributes=attributes,
         by_popularity=by_popularity,
         place=place,
         popular_count=len(first),
-        categories=_texts(products["category"], () if before is None else before.categories),
+        categories=_texts(products["category"], texts_before[1]) if of_categories is None else of_categories.categories,
         popular=first.tolist(),
     )
+
+
+def _flags(products: pa.Table, name: str, *, empty: bool) -> NDArray[np.bool_]:
+    """(products,) a column of flags; `empty` where there is none."""
+    if name not in products.column_names:
+        return np.full(products.num_rows, empty)
+    column = products[name].cast(pa.bool_()).combine_chunks().fill_null(empty)
+    return np.array(column.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """(products,) the numbers of a column; NaN where there is none."""
+    found: NDArray[np.float64] = column.cast(pa.float64()).combine_chunks().fill_null(np.nan).to_numpy()
+    return found
 
 
 def _texts(column: pa.ChunkedArray, before: Sequence[str | None]) -> Sequence[str | None]:
@@ -165,8 +190,7 @@ def _texts(column: pa.ChunkedArray, before: Sequence[str | None]) -> Sequence[st
     encoded = column.cast(pa.string()).combine_chunks().dictionary_encode()
     known = dict(zip(before, before, strict=True))
     values = [known.get(value, value) for value in encoded.dictionary.to_pylist()]
-    found = [None if code is None else values[code] for code in encoded.indices.to_pylist()]
-    return before if found == before else found
+    return [None if code is None else values[code] for code in encoded.indices.to_pylist()]
 
 
 def _seconds(products: pa.Table, name: str) -> NDArray[np.float64]:

@@ -10,13 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from training.life_stages import LAPSED, LOST, NEW, REGULAR, SLIPPING
+from training.life_stages import STAGES as STAGES
 from training.next_orders import NEXT_ORDER_FIELDS, next_order_columns
 from training.reasons import REASONS
 from training.return_curves import ReturnCurves
 
-NEW, REGULAR, SLIPPING, LAPSED, LOST = "new", "regular", "slipping", "lapsed", "lost"
-#: In the order a customer who drifts away passes through them.
-STAGES = (NEW, REGULAR, SLIPPING, LAPSED, LOST)
 #: Silent for longer than this many of their usual gaps, a customer who is still active is slipping.
 SLIPPING_GAPS = 2.0
 #: Silent for longer than this many horizons, a customer is lost; usual spend is measured over as many.

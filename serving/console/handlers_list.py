@@ -24,7 +24,7 @@ from serving.problems import BadRequestError
 from serving.quality import grade_of
 from serving.recommend import recommend
 from serving.schemas import Item, RecommendationRequest
-from training.customer_scores import LAPSED, LOST, STAGES
+from training.life_stages import LAPSED, LOST, STAGES
 
 MODEL = "churn"
 #: Stages of those who still count as active: only they are on the list.

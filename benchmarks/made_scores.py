@@ -71,7 +71,9 @@ def _write_customers(path: object, ids: np.ndarray, rng: np.random.Generator) ->
                     type=REASONS,
                 ),
             }
-            writer.write_table(pa.table(columns).cast(SCHEMA))
+            # What nothing is made up for is unknown of everybody, as in scores of an earlier release.
+            every = {field.name: columns.get(field.name, pa.nulls(n, field.type)) for field in SCHEMA}
+            writer.write_table(pa.table(every).cast(SCHEMA))
 
 
 def _next_orders(silent: np.ndarray, rng: np.random.Generator) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from training.protocols import Metric
 from training.searches import Search
 from training.tracking import LOCK, Registry
 from training.versions import logged_name
@@ -38,11 +39,14 @@ class SearchLog:
             client.log_metric(run_id, logged_name(self.search.metric), value)
         client.set_terminated(run_id, FAILED if value is None else FINISHED)
 
-    def end(self, *, default: float, best: float, settings: Mapping[str, Any], verdict: str) -> None:
+    def end(self, *, default: float, best: float, settings: Mapping[str, Any], gain: Metric, verdict: str) -> None:
         """What came of the search, on its own run."""
         client, metric = self.registry.client, logged_name(self.search.metric)
         client.log_metric(self.run_id, f"{metric}_default", default)
         client.log_metric(self.run_id, metric, best)
+        for end, value in {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}.items():
+            if value is not None:
+                client.log_metric(self.run_id, end, value)
         for key, setting in settings.items():
             client.log_param(self.run_id, f"best.{key}", setting)
         client.set_tag(self.run_id, "verdict", verdict)

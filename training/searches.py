@@ -1,4 +1,8 @@
-"""What a search for settings tries, and how it judges them: on moments that end where the test cut-off begins."""
+"""What a search for settings tries, and how it judges them: on moments that end where the test cut-off begins.
+
+Half of the customers judge the trials. The other half is held back: the best of many trials looks better than it is to
+those who chose it, and not to those who did not.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import log_loss, mean_tweedie_deviance
+import pandas as pd
+from numpy.typing import NDArray
 
 from features.engine import connect
 from features.horizon import shop_rhythm
 from features.matrix import day_number, read_purchases
+from features.schema import C
 from training.boosting import BoostingConfig
 from training.candidates.attributes import read_attributes
-from training.metrics_ranking import ranking_metrics
+from training.metrics_ranking import mean
 from training.outcome_backtest import answers, at, choose, predict_with, read_past, read_setting
 from training.pair_table import CandidateSources
 from training.protocols import Context
 from training.ranking import Ranker, RankerConfig
+from training.ranking_backtest import RankingTest
 from training.splits import cutoff_split
 from training.two_stage import RecommenderConfig, ranking_tasks, recommend
 from training.value import VARIANCE_POWER
@@ -30,6 +37,15 @@ K = 10
 CUSTOMERS_PER_MOMENT = 4_000
 
 Settings = Mapping[str, float | int | str]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The metric of those who judge, and (customers,) that of each who is held back, NaN where it is not defined."""
+
+    value: float
+    held_back: Floats
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ class Search:
     defaults: Settings
     validation_as_of: datetime  # the newest moment judged on
     judged_until: datetime  # a horizon later
-    judge: Callable[[Settings], float]
+    judge: Callable[[Settings], Judged]
 
 
 def plan(context: Context, model: str) -> Search:
@@ -97,17 +113,14 @@ def _recommender(context: Context) -> Search:
     config = replace(config, tasks=replace(config.tasks, max_customers=CUSTOMERS_PER_MOMENT))
     tasks = list(ranking_tasks(question, config, horizon_days=horizon.days, attributes=attributes))
     sources = CandidateSources(config.candidates, attributes).fit(question.history)
-    repeat = question.repeat_truth()
+    test = RankingTest(question, attributes, settings.seed, (K,))
+    judges = np.random.default_rng(settings.seed).random(len(question.customers)) < 0.5
 
-    def judge(tried: Settings) -> float:
+    def judge(tried: Settings) -> Judged:
         chosen: Any = dict(tried)
         ranker = Ranker(replace(config.ranker, **chosen)).fit(tasks)
-        lists = recommend(sources, ranker, question.customers, question.moment, depth=K).lists
-        found = ranking_metrics(
-            lists, question.truth, repeat=repeat, n_products=purchases.n_products, catalogue=purchases.n_products,
-            ks=(K,),
-        )  # fmt: skip
-        return float(found[NDCG])
+        each = test.each(recommend(sources, ranker, question.customers, question.moment, depth=K).lists)[NDCG]
+        return Judged(mean(each[judges]), each[~judges])
 
     defaults = _defaults(RankerConfig(), RANKER_SPACE)
     return Search("recommender", NDCG, True, RANKER_SPACE, defaults, moment, cutoffs.test, judge)
@@ -117,23 +130,46 @@ def _outcome(context: Context, model: str) -> Search:
     setting = read_setting(context, model)
     question, moments = setting.question, setting.moments
     rows = read_past(context, setting, sorted({*moments.validation, *moments.fit}))
-    actual = answers(question, at(rows, moments.validation))
+    held_back = half_of(rows[C.CUSTOMER_ID])
+    checks = at(rows[held_back], moments.validation)
+    # The held back must not say either when a booster stops.
+    known = rows[~held_back | rows[C.AS_OF].isin(moments.fit)]
 
-    def judge(tried: Settings) -> float:
+    def loss(frame: pd.DataFrame, fitted: Any) -> Floats:
+        actual, predicted = answers(question, frame), predict_with(question, fitted, frame)
+        return deviance(actual, predicted) if question.is_amount else surprise(actual, predicted)
+
+    def judge(tried: Settings) -> Judged:
         chosen: Any = dict(tried)
-        trial = replace(setting, config=replace(setting.config, **chosen))
-        fitted, checks = choose(trial, rows)
-        predicted = predict_with(question, fitted, checks)
-        if question.is_amount:
-            least = np.finfo(np.float64).tiny
-            return float(mean_tweedie_deviance(actual, predicted.clip(min=least), power=VARIANCE_POWER))
-        return float(log_loss(actual, predicted, labels=[False, True]))
+        fitted, judges = choose(replace(setting, config=replace(setting.config, **chosen)), known)
+        each = pd.Series(loss(checks, fitted)).groupby(checks[C.CUSTOMER_ID].to_numpy()).mean()
+        return Judged(float(loss(judges, fitted).mean()), np.asarray(each, dtype=np.float64))
 
     metric = DEVIANCE if question.is_amount else LOG_LOSS
     newest = moments.validation[0]
     until = newest + timedelta(days=setting.horizon_days)
     defaults = _defaults(question.config, BOOSTING_SPACE)
     return Search(model, metric, False, BOOSTING_SPACE, defaults, newest, until, judge)
+
+
+def half_of(customers: pd.Series) -> NDArray[np.bool_]:
+    """(rows,) whether the customer is of one half of all: by a hash of the id, so the same at every moment."""
+    return np.asarray(pd.util.hash_pandas_object(customers, index=False).to_numpy(np.uint64) % 2 == 1)
+
+
+def surprise(happened: NDArray[Any], probability: Floats) -> Floats:
+    """(rows,) log loss of each row."""
+    said = np.where(happened.astype(bool), probability, 1 - probability)
+    found: Floats = -np.log(np.clip(said, 1e-12, 1))
+    return found
+
+
+def deviance(actual: Floats, predicted: Floats) -> Floats:
+    """(rows,) Tweedie deviance of each row at the power the value model learns by (Jørgensen 1987)."""
+    p, expected = VARIANCE_POWER, np.maximum(predicted, 1e-9)
+    best = actual ** (2 - p) / ((1 - p) * (2 - p))
+    found: Floats = 2 * (best - actual * expected ** (1 - p) / (1 - p) + expected ** (2 - p) / (2 - p))
+    return found
 
 
 def _defaults(config: RankerConfig | BoostingConfig, space: Space) -> Settings:

@@ -1,31 +1,43 @@
 """A search for better settings of one model on one shop, by Optuna's TPE (Bergstra et al. 2011), within a budget.
 
-The first trial is the defaults. The test cut-off is not touched: trials are judged on moments a horizon before it. As
-the best of many trials looks better than it is, settings are kept only when they win by LEAST_GAIN.
+The first trial is the defaults. The test cut-off is not touched: trials are judged on moments a horizon before it. The
+best of many trials looks better than it is, so it is kept only when customers who judged no trial say so too: the whole
+95 % interval of the difference to the defaults, customer by customer, is on the better side.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import optuna
 
 from features.errors import DataError
 from features.terminal import step
-from training.protocols import Context
+from training.metrics_ranking import bootstrap_interval, mean
+from training.protocols import Context, Metric
 from training.search_log import SearchLog, start_log
-from training.searches import Range, Search, Settings, plan
+from training.searches import Judged, Range, Search, Settings, plan
 from training.tracking import open_registry
 from training.tuned import Tuned, forget, keep
 
 LOCK = "tune"
-#: Part of the metric that settings must gain on the defaults to be kept: less is chance.
-LEAST_GAIN = 0.005
-
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    number: int
+    settings: Settings
+    judged: Judged
+    seconds: float
+
+    def as_json(self) -> Mapping[str, Any]:
+        seconds = round(self.seconds, 2)
+        return {"number": self.number, "value": self.judged.value, "seconds": seconds, "settings": self.settings}
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Tuning:
     default: float
     best: float
     settings: Settings  # the best trial's
+    gain: Metric  # of those settings, by customers who judged no trial: above 0 is better
     kept: bool
     why: str
     trials: tuple[Mapping[str, Any], ...]  # number, value, seconds, settings
@@ -59,7 +72,7 @@ def tune(context: Context, model: str, *, trials: int, minutes: float, search: S
             with step(f"Reading what {model} is tuned on"):
                 search = plan(context, model)
         log = start_log(open_registry(context.home), search, {"most_trials": trials, "most_minutes": minutes})
-        tried: list[Mapping[str, Any]] = []
+        tried: list[_Trial] = []
         try:
             with step(f"Searching settings of {model}") as say:
                 _search(search, log, tried, say, seed=context.settings.seed, trials=trials, minutes=minutes)
@@ -72,7 +85,7 @@ def tune(context: Context, model: str, *, trials: int, minutes: float, search: S
 def _search(
     search: Search,
     log: SearchLog,
-    tried: list[Mapping[str, Any]],
+    tried: list[_Trial],
     say: Callable[[str], None],
     *,
     seed: int,
@@ -83,18 +96,17 @@ def _search(
         settings = _suggested(search, trial)
         began = time.perf_counter()
         try:
-            value = search.judge(settings)
+            judged = search.judge(settings)
         except DataError:
             if trial.number == 0:
                 raise
             log.trial(trial.number, settings, None, time.perf_counter() - began)
             raise optuna.TrialPruned from None
         seconds = time.perf_counter() - began
-        log.trial(trial.number, settings, value, seconds)
-        tried.append({"number": trial.number, "value": value, "seconds": round(seconds, 2), "settings": settings})
-        best = max if search.higher_is_better else min
-        say(f"trial {trial.number + 1} of {trials}, best {search.metric} {best(t['value'] for t in tried):.4f}")
-        return value
+        log.trial(trial.number, settings, judged.value, seconds)
+        tried.append(_Trial(trial.number, settings, judged, seconds))
+        say(f"trial {trial.number + 1} of {trials}, best {search.metric} {_best(search, tried).judged.value:.4f}")
+        return judged.value
 
     study = optuna.create_study(
         direction="maximize" if search.higher_is_better else "minimize",
@@ -114,36 +126,54 @@ def _suggested(search: Search, trial: optuna.Trial) -> Settings:
     return found
 
 
-def _conclude(
-    context: Context, search: Search, log: SearchLog, tried: list[Mapping[str, Any]], seconds: float
-) -> Tuning:
-    default = tried[0]["value"]
-    best = (max if search.higher_is_better else min)(tried, key=lambda trial: trial["value"])
-    gain = (best["value"] - default) * (1 if search.higher_is_better else -1)
-    is_kept = gain >= LEAST_GAIN * abs(default) and gain > 0
-    told = f"{search.metric} {best['value']:.4f} against {default:.4f} of the defaults"
+def _best(search: Search, tried: Sequence[_Trial]) -> _Trial:
+    return (max if search.higher_is_better else min)(tried, key=lambda trial: trial.judged.value)
+
+
+def _conclude(context: Context, search: Search, log: SearchLog, tried: Sequence[_Trial], seconds: float) -> Tuning:
+    default, best = tried[0], _best(search, tried)
+    gain = gain_of(search, default.judged, best.judged, seed=context.settings.seed)
+    is_kept = gain.low is not None and gain.low > 0
+    told = (
+        f"{search.metric} {best.judged.value:.4f} against {default.judged.value:.4f} of the defaults; by customers who "
+        f"judged no trial better by {gain.value:+.4f}, 95% interval {gain.low:+.4f} to {gain.high:+.4f}"
+    )
     if is_kept:
         why = f"{told}: kept, and used by the next training"
         found = Tuned(
-            search.model, best["settings"], search.metric, default, best["value"], context.lake.version,
-            search.judged_until.isoformat(), len(tried),
-        )  # fmt: skip
+            model=search.model,
+            settings=best.settings,
+            metric=search.metric,
+            default=default.judged.value,
+            best=best.judged.value,
+            lake=context.lake.version,
+            judged_until=search.judged_until.isoformat(),
+            trials=len(tried),
+        )
         keep(context.home, found)
     else:
-        why = f"{told}: less than {LEAST_GAIN:.1%} better is chance, so the defaults stay"
+        why = f"{told}: that may be chance, so the defaults stay"
         forget(context.home, search.model)
-    log.end(default=default, best=best["value"], settings=best["settings"], verdict=why)
+    log.end(default=default.judged.value, best=best.judged.value, settings=best.settings, gain=gain, verdict=why)
     return Tuning(
         model=search.model,
         metric=search.metric,
         higher_is_better=search.higher_is_better,
         validation_as_of=f"{search.validation_as_of:%Y-%m-%d}",
-        default=default,
-        best=best["value"],
-        settings=best["settings"],
+        default=default.judged.value,
+        best=best.judged.value,
+        settings=best.settings,
+        gain=gain,
         kept=is_kept,
         why=why,
-        trials=tuple(tried),
+        trials=tuple(trial.as_json() for trial in tried),
         run_id=log.run_id,
         seconds=round(seconds, 2),
     )
+
+
+def gain_of(search: Search, default: Judged, best: Judged, *, seed: int) -> Metric:
+    """How much better the best is than the defaults, customer by customer, with its 95 % interval."""
+    better = (best.held_back - default.held_back) * (1 if search.higher_is_better else -1)
+    ((low, high),) = bootstrap_interval(better[:, None], np.random.default_rng(seed))
+    return Metric("gain", mean(better), float(low), float(high))

@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import log_loss, mean_tweedie_deviance
 from typer.testing import CliRunner
 
 from features.errors import DataError
@@ -22,9 +24,9 @@ from training.fingerprint import fingerprint
 from training.outcome_backtest import read_setting
 from training.protocols import Context
 from training.search_log import PARENT
-from training.searches import Range, Search, Settings, plan
+from training.searches import Judged, Range, Search, Settings, deviance, plan, surprise
 from training.tracking import open_registry
-from training.tune import tune
+from training.tune import gain_of, tune
 from training.tuned import Tuned, keep, kept, tuned_boosting, tuned_path
 
 LATE = START + timedelta(days=180)  # by then customers stop
@@ -41,14 +43,19 @@ def shop(small_shop: Context, tmp_path: Path) -> Context:
     return Context(small_shop.settings.model_copy(update={"home": home.root}), home, read_lake(home))
 
 
-def search_for(best: float, *, worst_by: float = 1.0) -> Search:
-    """A search whose judge is least, 0.1, where lambda_l2 is `best`; the defaults are 20 away."""
+def search_for(best: float, *, chance: float = 0.01) -> Search:
+    """A search whose judge is least, 0.1, where lambda_l2 is `best`; the defaults are 20 away.
 
-    def judge(tried: Settings) -> float:
+    `chance` is how much the loss of one held back differs by the settings alone.
+    """
+
+    def judge(tried: Settings) -> Judged:
         distance = abs(float(tried["lambda_l2"]) - best)
         if distance > 60:
             raise DataError("cannot be fitted")
-        return 0.1 + worst_by * distance / 100
+        loss = 0.1 + distance / 100
+        rng = np.random.default_rng(int(distance * 1000))
+        return Judged(loss, loss + chance * rng.normal(size=300))
 
     space = {"lambda_l2": Range(0.0, 100.0), "num_leaves": (4, 8)}
     return Search("churn", "log_loss", False, space, {"lambda_l2": best + 20, "num_leaves": 4}, NEWEST, UNTIL, judge)
@@ -65,12 +72,25 @@ def test_settings_found_better_are_kept_and_the_next_training_uses_them(shop: Co
     assert read_setting(shop, "propensity").config.lambda_l2 == BoostingConfig().lambda_l2
 
 
-def test_settings_hardly_better_than_the_defaults_are_not_kept_and_earlier_ones_are_forgotten(shop: Context) -> None:
+def test_settings_that_those_held_back_do_not_surely_find_better_are_not_kept_and_earlier_ones_are_forgotten(
+    shop: Context,
+) -> None:
     keep(shop.home, FOUND)
-    found = tune(shop, "churn", trials=12, minutes=5, search=search_for(30.0, worst_by=0.0001))
+    found = tune(shop, "churn", trials=12, minutes=5, search=search_for(30.0, chance=20.0))
+    assert found.best < found.default
+    assert found.gain.low < 0 < found.gain.high
     assert not found.kept
     assert "the defaults stay" in found.why
     assert kept(shop.home, "churn") is None
+
+
+def test_noise_alone_is_seldom_kept_however_many_settings_were_tried() -> None:
+    rng, search = np.random.default_rng(3), search_for(30.0)
+    gains = [
+        gain_of(search, Judged(0.3, rng.normal(size=150)), Judged(0.1, rng.normal(size=150)), seed=seed)
+        for seed in range(60)
+    ]
+    assert sum(gain.low > 0 for gain in gains) <= 5  # 1.5 expected
 
 
 def test_every_trial_is_a_child_run_in_mlflow_and_one_that_cannot_be_fitted_has_failed(shop: Context) -> None:
@@ -94,7 +114,7 @@ def test_a_search_leaves_the_runs_of_trained_versions_to_be_swept_alone(shop: Co
 
 
 def test_a_search_that_is_interrupted_says_so_in_mlflow_and_keeps_nothing(shop: Context) -> None:
-    def judge(tried: Settings) -> float:
+    def judge(tried: Settings) -> Judged:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -103,6 +123,14 @@ def test_a_search_that_is_interrupted_says_so_in_mlflow_and_keeps_nothing(shop: 
     runs = registry.client.search_runs([registry.experiment("churn")], "tags.search = 'churn'")
     assert [run.info.status for run in runs] == ["KILLED"]
     assert not tuned_path(shop.home, "churn").exists()
+
+
+def test_losses_of_rows_average_to_the_metrics_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    happened, probability = rng.random(50) < 0.3, rng.random(50)
+    assert surprise(happened, probability).mean() == pytest.approx(log_loss(happened, probability))
+    spent, expected = rng.gamma(2, 10, 50) * (rng.random(50) < 0.6), rng.gamma(2, 10, 50)
+    assert deviance(spent, expected).mean() == pytest.approx(mean_tweedie_deviance(spent, expected, power=1.2))
 
 
 def test_a_test_whose_answers_the_search_has_seen_is_answered_by_the_defaults(tmp_path: Path) -> None:
@@ -132,7 +160,7 @@ def test_trials_are_judged_the_same_whatever_comes_after_the_test_cut_off(model:
     at = [when for when in at if when >= LATE]
     end = max(at)
 
-    def judged(place: str, changed_from: datetime) -> tuple[datetime, float]:
+    def judged(place: str, changed_from: datetime) -> tuple[datetime, float, list[float]]:
         # The end of the data stays, by which the cut-offs are set.
         told = [line for line, when in zip(lines, at, strict=True) if when < changed_from or when == end]
         orders.write_text("\n".join([header, *told]) + "\n")
@@ -140,10 +168,12 @@ def test_trials_are_judged_the_same_whatever_comes_after_the_test_cut_off(model:
         ingest("files", settings, mapping=mapping, replace=False, now=datetime(2025, 1, 1))
         home = Home(settings.home)
         search = plan(Context(settings, home, read_lake(home)), model)
-        return search.judged_until, search.judge({"num_leaves": 4, "max_rounds": 15})
+        found = search.judge({"num_leaves": 4, "max_rounds": 15})
+        return search.judged_until, found.value, found.held_back[~np.isnan(found.held_back)].tolist()
 
-    until, value = judged("whole", end)
-    assert judged("changed", until) == (until, value)
+    until, value, held_back = judged("whole", end)
+    assert judged("changed", until) == (until, value, held_back)
+    assert len(held_back) > 20
     assert sum(until <= when < end for when in at) > 100
 
 

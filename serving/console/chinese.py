@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from serving.console.chinese_shop import OF_THE_SHOP
+
 CHINESE: Mapping[str, str] = {
     # The frame
     "(if any)": "（如有）",
@@ -299,4 +301,5 @@ CHINESE: Mapping[str, str] = {
     "What happened": "往来记录",
     "Why this risk": "风险原因",
     "{amount} in 12 months": "12 个月共 {amount}",
+    **OF_THE_SHOP,
 }

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from serving.answering import count_strategy
 from serving.console.export import MOST_IN_WORKBOOK, csv_header, csv_rows, workbook_of
 from serving.console.forms import asked_of
+from serving.console.handlers_shop import group_choices, insight_of
 from serving.console.history import lake_file, monthly_spend
 from serving.console.list_query import ME, NOBODY, SIZES, ListQuery
 from serving.console.the_list import Found, Line, agents, find, ids_of, lines, reason_masks
@@ -68,6 +69,7 @@ async def the_page(visit: Visit) -> Response:
         me=ME,
         nobody=NOBODY,
         sizes=SIZES,
+        groups=group_choices(await insight_of(visit), visit.lang),
         stages=ACTIVE_STAGES,
         backtest=backtest_of(visit, MODEL),
         grade=grade_of(visit.state, MODEL),
@@ -90,6 +92,7 @@ async def asked_and_found(visit: Visit, *, page: int | None = None) -> tuple[Lis
         now=visit.now,
         rest_days=visit.runtime.settings.contact_rest_days,
         lang=visit.lang,
+        insight=await insight_of(visit) if asked.groups else None,
     )
     return asked, found
 

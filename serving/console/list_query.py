@@ -24,6 +24,9 @@ class ListQuery(Struct, frozen=True, omit_defaults=True):
     value: Annotated[float, Meta(ge=0, le=1e12)] = 0.0  # least value at risk
     stage: Stage | None = None
     reason: Annotated[str, Meta(max_length=40)] | None = None  # one of MESSAGES
+    segment: Annotated[str, Meta(max_length=100)] | None = None  # of the shop's picture, as grade and tag
+    grade: Annotated[str, Meta(max_length=100)] | None = None
+    tag: Annotated[str, Meta(max_length=100)] | None = None
     overdue: bool = False
     agent: Annotated[str, Meta(max_length=100)] | None = None
     find: Annotated[str, Meta(max_length=200)] | None = None  # part of a customer's id
@@ -64,6 +67,12 @@ class ListQuery(Struct, frozen=True, omit_defaults=True):
         """Whether any filter is set."""
         unfiltered = ListQuery(sort=self.sort, up=self.up, page=self.page, size=self.size)
         return self != unfiltered
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The groups of the shop's picture that customers must be in."""
+        named = {"segment": self.segment, "grade": self.grade, "tag": self.tag}
+        return {group: value for group, value in named.items() if value is not None}
 
     @property
     def is_reason_known(self) -> bool:

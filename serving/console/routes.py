@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from serving.console import handlers_actions, handlers_customer, handlers_list, handlers_login, handlers_plan
-from serving.console.pages import page, public
+from serving.console import (
+    handlers_actions,
+    handlers_customer,
+    handlers_list,
+    handlers_login,
+    handlers_models,
+    handlers_plan,
+    handlers_products,
+    handlers_shop,
+)
+from serving.console.pages import ADMIN, page, public
 from serving.route_table import PUBLIC, ApiRoute
 
 
@@ -36,5 +45,13 @@ CONSOLE_ROUTES = (
     _get("/console/plan", page(handlers_plan.the_page)),
     _post("/console/plan/record", page(handlers_plan.record)),
     _get("/console/plan/list", page(handlers_plan.as_file)),
+    _get("/console/products", page(handlers_products.the_page)),
+    _get("/console/overview", page(handlers_shop.overview)),
+    _get("/console/cube", page(handlers_shop.cube)),
+    _get("/console/models", page(handlers_models.the_page)),
+    _get("/console/models/versions", page(handlers_models.versions)),
+    _get("/console/models/picture", page(handlers_models.picture)),
+    _post("/console/models/promote", page(handlers_models.promote, scopes=ADMIN)),
+    _post("/console/models/rollback", page(handlers_models.rollback, scopes=ADMIN)),
     _get("/console/{rest:path}", page(handlers_login.nowhere)),
 )

@@ -58,6 +58,13 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def heat(value: float | None, most: float) -> str:
+    """The class of one of five shades, the darkest for the most; the first for nothing."""
+    if value is None or not math.isfinite(value) or value <= 0 or most <= 0:
+        return "h0"
+    return f"h{min(4, 1 + int(value / most * 4))}"
+
+
 class Spark(NamedTuple):
     """A small line: its points, the area below it, and where it ends, in a box of 96 by 24."""
 

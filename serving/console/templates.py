@@ -10,6 +10,7 @@ from serving.console import shown
 from serving.console.assets import address
 from serving.console.told import why
 from serving.console.words import LANGUAGES, Words, words
+from training.insight.words import word
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -67,5 +68,7 @@ def _filters(told: Words) -> dict[str, Any]:
         "row_id": shown.row_id,
         "spark": shown.spark,
         "as_json": shown.as_json,
+        "heat": shown.heat,
+        "word": lambda key: word(str(key), told.lang),
         "told_why": lambda item: why(item, told.lang),
     }

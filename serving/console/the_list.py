@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from serving.at_risk import Listing, listing, scored
 from serving.console.list_query import ME, NOBODY, ListQuery
 from serving.console.per_state import PerState
+from serving.console.picture import in_scores
 from serving.desk import DeskNote
 from serving.outcomes import Contacts
 from serving.schemas import Item
 from serving.schemas_customers import ScoredCustomer
 from serving.state import State
+from training.insight.files import Insight
 
 Mask = NDArray[np.bool_]
 
@@ -43,14 +45,25 @@ class Line:
 
 
 def find(
-    state: State, asked: ListQuery, contacts: Contacts, *, who: str, now: datetime, rest_days: float, lang: str
+    state: State,
+    asked: ListQuery,
+    contacts: Contacts,
+    *,
+    who: str,
+    now: datetime,
+    rest_days: float,
+    lang: str,
+    insight: Insight | None = None,
 ) -> Found:
-    """Whom the list shows, on all of its pages. `who` is the agent that asks, `now` in UTC."""
+    """Whom the list shows, on all of its pages. `who` is the agent that asks, `now` in UTC.
+
+    Without the shop's picture nobody is in any of its groups.
+    """
     found = listing(state, asked.of_the_api(lang), contacts, now=now, rest_days=rest_days)
     columns, rows = state.columns, found.rows
     if columns is None:
         return Found(found, rows, 0.0, 0.0)
-    kept = _narrowed(state, asked, contacts, who=who)
+    kept = _narrowed(state, asked, contacts, who=who, insight=insight)
     if kept is not None:
         rows = rows[kept[rows]]
     if asked.up:
@@ -65,7 +78,7 @@ def find(
     )
 
 
-def _narrowed(state: State, asked: ListQuery, contacts: Contacts, *, who: str) -> Mask | None:
+def _narrowed(state: State, asked: ListQuery, contacts: Contacts, *, who: str, insight: Insight | None) -> Mask | None:
     """Which customers pass the filters that the API's list has not; None where none is set."""
     table = state.customers
     if table is None:
@@ -77,6 +90,9 @@ def _narrowed(state: State, asked: ListQuery, contacts: Contacts, *, who: str) -
         masks.append(_mask(pc.greater(table["days_overdue"], 0)))
     if asked.reason is not None:
         masks.append(reason_masks(state).get(asked.reason, np.zeros(table.num_rows, dtype=bool)))
+    if asked.groups:
+        nobody = np.zeros(table.num_rows, dtype=bool)
+        masks.append(nobody if insight is None else in_scores(state, insight, asked.groups))
     if asked.agent is not None:
         masks.append(_of_agent(state, contacts, who if asked.agent == ME else asked.agent))
     if not masks:

@@ -14,7 +14,13 @@ from serving.console.chinese import CHINESE
 #: Languages by their own names, in the order of the switch.
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 #: Of English, what is written otherwise in the data than on a page.
-_ENGLISH: Mapping[str, str] = {"opted_out": "opted out"}
+_ENGLISH: Mapping[str, str] = {
+    "opted_out": "opted out",
+    "next_purchase": "next purchase",
+    "buy_again": "buy again",
+    "new_arrivals": "new arrivals",
+    "bought_together": "bought together",
+}
 _TEXTS: Mapping[str, Mapping[str, str]] = {"en": _ENGLISH, "zh": CHINESE}
 
 

@@ -14,6 +14,8 @@ from features.lake import read_lake
 from features.settings import load_settings
 from tests.serving.small_scores import AS_OF, small_state
 from training.customer_scores import SCHEMA
+from training.insight.keep import keep_insight
+from training.protocols import Context
 
 CUSTOMERS = 60
 CATEGORIES = ("Bread", "Cheese", "Coffee", "Fruit")
@@ -36,6 +38,12 @@ product_id = "product_id"
 ordered_at = "ordered_at"
 quantity = "quantity"
 amount = "amount"
+
+[products]
+path = "products.csv"
+product_id = "product_id"
+name = "name"
+category = "category"
 
 [contacts]
 path = "contacts.csv"
@@ -111,6 +119,10 @@ def open_shop(root: Path, write_scores: object) -> Home:
                     rows.writerow([f"{customer}-{ago:g}", customer, product, f"{at:%Y-%m-%d %H:%M:%S}", 1, price])
     campaign = f"spring,c07,{AS_OF - timedelta(days=100):%Y-%m-%d},mail\n"
     (files / "contacts.csv").write_text(f"campaign_id,customer_id,contacted_at,channel\n{campaign}")
+    with (files / "products.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, ["product_id", "name", "category"], extrasaction="ignore")
+        table.writeheader()
+        table.writerows(PRODUCTS)
     (files / "shop.toml").write_text(MAPPING)
     settings = load_settings(home=root / "home", threads=1, seed=1)
     ingest("files", settings, mapping=files / "shop.toml", replace=False, now=AS_OF.replace(tzinfo=None))
@@ -129,4 +141,6 @@ def open_shop(root: Path, write_scores: object) -> Home:
             "backtests": {"churn": CHURN_BACKTEST},
         },
     )
+    context = Context(settings=settings, home=home, lake=read_lake(home))
+    keep_insight(context, at=AS_OF)
     return home

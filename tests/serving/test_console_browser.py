@@ -35,9 +35,16 @@ PAGES = {
     "customer": "/console/customer?id=c07",
     "unknown-customer": "/console/customer?id=nobody",
     "search": "/console/customer?find=c1",
+    "group": "/console/customer?segment=loyal&category=Cheese",
+    "overview": "/console/overview",
+    "products": "/console/products?customer=c07",
+    "cube": "/console/cube",
+    "models": "/console/models",
 }
 #: (width, theme, language) in which each page is looked at.
 SIDES = [(1440, "light", "en"), (390, "light", "zh"), (1440, "dark", "zh"), (390, "dark", "en")]
+#: axe-core takes a second or two a page: it looks at each width and each theme once.
+AXE = [(1440, "light"), (390, "dark")]
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 WORDS = {
     "en": {"title": "Customers at risk", "record": "Record", "saved": "saved", "done": "Recorded: saved"},
@@ -120,7 +127,8 @@ def serious(page: Page) -> list[str]:
 
 
 def spend_is_there(page: Page) -> None:
-    expect(page.locator(".waits")).to_have_count(0)
+    # The registry is asked by a process of its own, which takes some seconds the first time.
+    expect(page.locator(".waits")).to_have_count(0, timeout=90_000)
 
 
 @pytest.mark.parametrize(("lang", "customer"), [("en", "c13"), ("zh", "c14")])
@@ -191,7 +199,8 @@ def test_every_page_is_whole_quick_and_usable_by_everybody(
         shoot(page, f"{name}-{width}-{theme}-{lang}")
         expected = ["error: Failed to load resource: the server responded with a status of 404 (Not Found)"]
         found += [f"{name}: {fault}" for fault in faults if name != "unknown-customer" or fault not in expected]
-        found += [f"{name}: {fault}" for fault in serious(page)]
+        if (width, theme) in AXE:
+            found += [f"{name}: {fault}" for fault in serious(page)]
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             found.append(f"{name}: wider than the screen")
         painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the server applies a rule too, and has no pandas
+    import pandas as pd
+
+#: What each customer reached in the last 364 days: spend, categories, visits; NaN where the shop does not know.
+Measures = Mapping[str, NDArray[np.float64]]
+MEASURES = ("spend", "categories", "visits")
 
 #: Where nothing else is said, a threshold is what a customer in the first so much of all reaches.
 TOP_SHARE = 0.2
@@ -56,11 +63,20 @@ def best_customers(facts: pd.DataFrame, rule: BestRule) -> NDArray[np.bool_]:
     last 364 days. A measure that the shop does not know is left out.
     Source: a rule of the shop's own; the defaults are `usual_rule`.
     """
-    best = np.ones(len(facts), dtype=bool)
-    for name, least in (("spend", rule.spend), ("categories", rule.categories), ("visits", rule.visits)):
-        values = facts[f"{name}_lately"].to_numpy(float)
-        best &= np.isnan(values) | (values >= least)
+    return reach(measures_of(facts), rule)
+
+
+def reach(measures: Measures, rule: BestRule) -> NDArray[np.bool_]:
+    """(customers,) whether each reaches the rule; as `best_customers`."""
+    best = np.ones(len(measures["visits"]), dtype=bool)
+    for name, least in rule.as_json().items():
+        best &= np.isnan(measures[name]) | (measures[name] >= least)
     return best
+
+
+def measures_of(facts: pd.DataFrame) -> Measures:
+    """The columns that a rule looks at."""
+    return {name: facts[f"{name}_lately"].to_numpy(float) for name in MEASURES}
 
 
 def best_summary(facts: pd.DataFrame, rule: BestRule) -> dict[str, Any]:
@@ -68,18 +84,19 @@ def best_summary(facts: pd.DataFrame, rule: BestRule) -> dict[str, Any]:
 
     Formula: spend_share = spend lately of the best / of all. Source: as `best_customers`.
     """
-    best = best_customers(facts, rule)
-    spend = facts["spend_lately"].to_numpy(float)
+    return summary_of(measures_of(facts), rule)
+
+
+def summary_of(measures: Measures, rule: BestRule) -> dict[str, Any]:
+    """As `best_summary`, of the measures alone."""
+    best, spend = reach(measures, rule), measures["spend"]
     total = float(np.nansum(spend))
-    reach = {
-        name: int((facts[f"{name}_lately"].to_numpy(float) >= least).sum()) for name, least in rule.as_json().items()
-    }
     return {
         "rule": rule.as_json(),
         "customers": int(best.sum()),
         "share": float(best.mean()) if len(best) else 0.0,
         "spend_share": float(np.nansum(spend[best])) / total if total else None,
-        "reach": reach,
+        "reach": {name: int((measures[name] >= least).sum()) for name, least in rule.as_json().items()},
     }
 
 

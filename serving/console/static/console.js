@@ -32,6 +32,22 @@
   function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
   function format(value) { return value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) < 10 ? 2 : 0 }); }
 
+  // Each series on top of those after it: the highest is drawn first, and the others over it.
+  function cumulated(series) {
+    const sums = series[0].y.map(function () { return 0; });
+    return series.slice().reverse().map(function (one) { one.y.forEach(function (y, at) { sums[at] += y; }); return sums.slice(); }).reverse();
+  }
+  function stacked(place, told, stack, axis) {
+    const label = function (_, all) { return all.map(function (at) { return Number.isInteger(at) ? told.labels[at] : ""; }); };
+    const chart = new window.uPlot({
+      width: place.clientWidth, height: place.clientHeight, legend: { show: false }, cursor: { y: false }, scales: { x: { time: false }, y: { range: function (_, low, high) { return [0, high * 1.02]; } } },
+      axes: [Object.assign({ values: label, space: 110 }, axis), Object.assign({ size: 64, values: function (_, all) { return all.map(format); } }, axis)],
+      series: [{}].concat(stack.map(function (_, at) { return { stroke: colour("--c" + at), fill: colour("--c" + at), width: 1, points: { show: false } }; }))
+    }, [told.x].concat(stack), place);
+    new ResizeObserver(function () { if (place.clientWidth) { chart.setSize({ width: place.clientWidth, height: place.clientHeight }); } }).observe(place);
+    return chart;
+  }
+
   function draw(within) {
     if (!window.uPlot) { return; }
     within.querySelectorAll("[data-plot]").forEach(function (place) {
@@ -40,6 +56,8 @@
       const told = JSON.parse(place.dataset.plot), percent = place.dataset.unit === "percent";
       const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px Inter, sans-serif" };
       const show = function (value) { return percent ? Math.round(value * 100) + "%" : format(value); };
+      const stack = told.stack && cumulated(told.stack);
+      if (stack) { place.uplot = stacked(place, told, stack, axis); return; }
       const chart = new window.uPlot({
         width: place.clientWidth, height: place.clientHeight, legend: { show: false }, cursor: { y: false },
         scales: { x: { time: false }, y: percent ? { range: [0, 1] } : {} },

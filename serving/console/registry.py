@@ -1,0 +1,107 @@
+"""The model registry as the console sees it: through `regulars models`, `promote` and `rollback` as processes.
+
+The registry's library takes seconds and hundreds of megabytes to load, which no worker of the server should carry for
+a page that is opened now and then; and a change goes the one way it goes on the command line, gate and log included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from features.errors import RegularsError
+from features.home import Home
+from training.promotion_log import FILE
+
+SECONDS = 120.0
+_DATABASE = "mlflow.db"
+_PICTURES = ("artifacts", "pictures")
+
+
+class RegistryBusyError(RegularsError):
+    """The registry did not answer in time, or refused; the message is what it said."""
+
+
+class Registry:
+    """The registry of one data home. What it listed is remembered until its files change."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._asking = asyncio.Lock()
+        self._listed: tuple[object, list[dict[str, Any]]] | None = None
+
+    async def versions(self) -> list[dict[str, Any]]:
+        """Every finished version of every model, newest first of each, as `regulars models --json` gives them.
+
+        Raises RegistryBusyError.
+        """
+        async with self._asking:
+            state = self._state()
+            if self._listed is None or self._listed[0] != state:
+                self._listed = (state, json.loads(await self._run(["models", "--json"], who=None)))
+            return self._listed[1]
+
+    async def promote(self, model: str, version: int, *, who: str, why: str, force: bool) -> Mapping[str, Any]:
+        """The entry of the promotion log. Raises RegistryBusyError with what the gate said."""
+        arguments = ["promote", model, f"--version={version}", f"--why={why}", "--json"]
+        return await self._change([*arguments, *(["--force"] if force else [])], who=who)
+
+    async def rollback(self, model: str, *, who: str, why: str) -> Mapping[str, Any]:
+        """The entry of the promotion log. Raises RegistryBusyError where no version was champion before."""
+        return await self._change(["rollback", model, f"--why={why}", "--json"], who=who)
+
+    def pictures(self, version: Mapping[str, Any]) -> list[str]:
+        """Names of the back-test's plots that lie in the embedded registry."""
+        folder = self._folder(version)
+        return sorted(path.name for path in folder.glob("*.png")) if folder.is_dir() else []
+
+    def picture(self, version: Mapping[str, Any], name: str) -> Path | None:
+        """The file of one plot; None where there is none of that name."""
+        return self._folder(version) / name if name in self.pictures(version) else None
+
+    def _folder(self, version: Mapping[str, Any]) -> Path:
+        return self.home.mlflow.joinpath("artifacts", version["model"], version["run_id"], *_PICTURES)
+
+    async def _change(self, arguments: Sequence[str], *, who: str) -> Mapping[str, Any]:
+        async with self._asking:
+            self._listed = None
+            found: Mapping[str, Any] = json.loads(await self._run(arguments, who=who))
+            return found
+
+    async def _run(self, arguments: Sequence[str], *, who: str | None) -> bytes:
+        """What `regulars` with those arguments prints. They name no option but ours: values stand behind an =."""
+        chosen = {"REGULARS_HOME": str(self.home.root.resolve()), "COLUMNS": "1000", "NO_COLOR": "1"}
+        if who is not None:
+            chosen["REGULARS_WHO"] = who
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "serving", *arguments),
+            env=os.environ | chosen,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            printed, said = await asyncio.wait_for(process.communicate(), SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise RegistryBusyError(f"The registry did not answer within {SECONDS:g} s. Try again.") from None
+        if process.returncode != 0:
+            raise RegistryBusyError(_last(said) or "The registry gave no reason.")
+        return printed
+
+    def _state(self) -> object:
+        files = [self.home.mlflow / _DATABASE, self.home.mlflow / f"{_DATABASE}-wal", self.home.root / FILE]
+        return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
+
+
+def _last(said: bytes) -> str:
+    """What the command said when it failed, without the mark before it."""
+    text = " ".join(said.decode("utf-8", "replace").split())
+    return text.removeprefix("error").lstrip(": ✗")

@@ -1,0 +1,84 @@
+"""Model versions are shown with what they were measured at, and changed by administrators alone, through the gate."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from features.home import Home
+from serving.app import build_app
+from serving.keys import now_utc
+from serving.runtime import Runtime
+from serving.scopes import KeyScope
+from tests.serving.console_browser import Browser
+from tests.training.registry.fakes import PNG, train_churn
+from training.promotion_log import FILE, PromotionLog
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two versions of churn, the second of which is champion."""
+    home = Home(tmp_path_factory.mktemp("trained") / "home")
+    train_churn(home, auc=0.80)
+    train_churn(home, auc=0.82, lake="lake2")
+    return home.root
+
+
+@pytest.fixture
+def runtime(trained: Path, make_runtime) -> Runtime:
+    made = make_runtime(Home(trained))
+    for scope in (KeyScope.RETENTION, KeyScope.ADMIN):
+        made.keys.create(scope, name=scope.value, per_minute=100_000, at=now_utc())
+    return made
+
+
+def logged_in(runtime: Runtime, scope: KeyScope) -> Browser:
+    _, key = runtime.keys.create(scope, name=scope.value, per_minute=100_000, at=now_utc())
+    runtime.refresh()
+    browser = Browser(build_app(runtime))
+    browser.log_in(key, name="Ada", to="/console/models")
+    return browser
+
+
+def test_an_agent_sees_the_versions_and_may_change_none(runtime: Runtime) -> None:
+    browser = logged_in(runtime, KeyScope.RETENTION)
+    assert "Who changed what" in browser.page.text
+    token = browser.csrf
+    for path, fields in (("promote", {"version": 1}), ("rollback", {})):
+        sent = {"model": "churn", "why": "because", "csrf": token, **fields}
+        answer = browser.send("POST", f"/console/models/{path}", data=sent)
+        assert answer.status_code == 403
+        assert "You may not do this" in answer.text
+    champions = [row.to_version for row in PromotionLog(runtime.holder.home.root / FILE).rows("churn")]
+    assert champions == [1, 2]
+
+
+def test_an_administrator_meets_the_gate_and_rolls_back_and_the_log_names_them(runtime: Runtime) -> None:
+    browser = logged_in(runtime, KeyScope.ADMIN)
+    token = browser.csrf
+    part = browser.send("GET", "/console/models/versions", headers={"HX-Request": "true"}).text
+    assert '<b>2</b> <span class="chip good">champion</span>' in part
+    assert '<b>1</b> <span class="chip good">' not in part
+    assert "0.820" in part
+    assert "recency rank" in part
+    assert "0.700" in part
+    picture = html_picture(part)
+    answer = browser.send("GET", picture)
+    assert (answer.headers["content-type"], answer.content) == ("image/png", PNG)
+    assert browser.send("GET", picture.replace("reliability", "..%2F..%2Fsecret")).status_code == 404
+    sent = {"model": "churn", "version": 1, "why": "--force", "csrf": token}
+    refused = browser.send("POST", "/console/models/promote", data=sent)
+    assert refused.status_code == 409
+    assert "was not promoted" in refused.text
+    browser.post("/console/models/rollback", {"model": "churn", "why": "the list looks odd", "csrf": token})
+    assert "churn: version 1 is champion" in browser.page.text
+    last = PromotionLog(runtime.holder.home.root / FILE).rows("churn")[-1]
+    assert (last.action.value, last.to_version, last.who) == ("rolled back", 1, "Ada")
+    assert "the list looks odd" in last.why
+
+
+def html_picture(part: str) -> str:
+    """Where the first plot is."""
+    return re.search(r'<img [^>]*src="([^"]+)"', part).group(1).replace("&amp;", "&")

@@ -1,0 +1,171 @@
+"""The pages about the whole shop show its picture, follow changed thresholds, and lead to the customers they count."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.home import Home
+from features.settings import load_settings
+from serving.app import build_app
+from serving.console.handlers_customer import buyers
+from serving.runtime import Runtime, open_runtime
+from tests.serving.console_browser import Browser
+from tests.serving.console_shop import open_shop, orders
+from training.insight.files import Insight, read_insight
+from training.insight.words import word
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, write_scores) -> Home:
+    return open_shop(tmp_path_factory.mktemp("console-picture"), write_scores)
+
+
+@pytest.fixture(scope="module")
+def insight(shop: Home) -> Insight:
+    found = read_insight(shop)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def runtime(shop: Home, tmp_path: Path):
+    made = open_runtime(load_settings(home=shop.root, database_url=f"sqlite:///{tmp_path / 'live.db'}"))
+    made.start()
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def browser(runtime: Runtime) -> Browser:
+    made = Browser(build_app(runtime), base="http://127.0.0.1")
+    made.log_in()
+    return made
+
+
+def of_group(browser: Browser, query: str) -> list[str]:
+    """Customers on all pages of a group."""
+    found, page = [], 1
+    while True:
+        text = browser.get(f"/console/customer?{query}&page={page}").text
+        found += [html.unescape(one) for one in re.findall(r'<td><a href="/console/customer\?id=[^"]+">([^<]+)<', text)]
+        if 'rel="next"' not in text:
+            return found
+        page += 1
+
+
+def column(insight: Insight, name: str) -> np.ndarray:
+    return np.array(insight.customers[name].to_pylist(), dtype=object)
+
+
+def test_the_best_customers_follow_the_thresholds_on_the_page(browser: Browser, insight: Insight) -> None:
+    spend, visits = column(insight, "spend_lately").astype(float), column(insight, "visits_lately").astype(int)
+    least = float(np.median(spend))
+    text = browser.get(f"/console/overview?spend={least}&categories=0&visits=12").text
+    best = (spend >= least) & (visits >= 12)
+    facts = [one.split()[0] for one in re.findall(r"<dd>(\d[^<]*)", text[text.index('id="best-part"') :])]
+    share = f"{spend[best].sum() / spend.sum():.0%}"
+    assert facts[:5] == [f"{best.sum()}", share, f"{(spend >= least).sum()}", "60", f"{(visits >= 12).sum()}"]
+
+
+def test_the_overview_shows_every_group_of_the_picture_and_leads_to_its_customers(
+    browser: Browser, insight: Insight
+) -> None:
+    text = browser.get("/console/overview").text
+    for table, name in (("segments", "segment"), ("stages", "stage")):
+        for row in insight.tables[table]:
+            if row["customers"]:
+                assert table == "stages" or word(row["group"]) in text
+                there = insight.customers["customer_id"].to_pylist()
+                wanted = {one for one, group in zip(there, column(insight, name), strict=True) if group == row["group"]}
+                found = of_group(browser, f"{name}={row['group']}")
+                assert set(found) == wanted
+                assert len(found) == row["customers"]
+
+
+@pytest.mark.parametrize("group", ["segment", "grade", "tag"])
+def test_the_list_at_risk_is_narrowed_to_a_group_of_the_picture(browser: Browser, insight: Insight, group: str) -> None:
+    browser.get("/console/at-risk?size=100")
+    everybody = browser.customers()
+    ids = insight.customers["customer_id"].to_pylist()
+    if group == "tag":
+        of = dict(zip(ids, insight.customers["tags"].to_pylist(), strict=True))
+        value = max({tag for tags in of.values() for tag in tags}, key=lambda tag: sum(tag in t for t in of.values()))
+        wanted = [one for one in everybody if value in of[one]]
+    else:
+        of = dict(zip(ids, column(insight, group), strict=True))
+        value = of[everybody[0]]
+        wanted = [one for one in everybody if of[one] == value]
+    browser.get(f"/console/at-risk?size=100&{group}={value}")
+    assert browser.customers() == wanted
+    browser.get(f"/console/at-risk?{group}=nothing-of-that-name")
+    assert browser.customers() == []
+
+
+def test_a_place_of_the_cube_leads_to_the_customers_it_counts(browser: Browser, insight: Insight) -> None:
+    text = browser.get("/console/cube?rows=segment&columns=category&measure=customers").text
+    links = re.findall(r'<td class="h[1-4]"><a href="/console/customer\?([^"]+)" [^>]*>([\d,]+)</a>', text)
+    assert len(links) > 4
+    for query, count in links:
+        assert len(of_group(browser, html.unescape(query))) == int(count.replace(",", "")), query
+
+
+def test_buyers_are_those_whose_orders_hold_the_category(runtime: Runtime) -> None:
+    # Product n is of category n % 4; customer c's orders hold products c + back, + 3 and + 6 for twelve orders back.
+    wanted = {who for who, theirs in orders().items() for _, basket in theirs for p in basket if int(p[1:]) % 4 == 1}
+    assert set(buyers(runtime.holder.state, "category", "Cheese")) == wanted
+    assert buyers(runtime.holder.state, "category", "Shoes") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("rows=moon", "rows"), ("measure=joy", "measure"), ("columns=moon", "columns")]
+)
+def test_a_face_that_there_is_not_names_those_there_are(browser: Browser, query: str, field: str) -> None:
+    answer = browser.get(f"/console/cube?{query}")
+    assert answer.status_code == 422
+    assert field in answer.text
+    assert "segment" in answer.text or "spend" in answer.text
+
+
+def test_a_customer_stands_in_the_picture_beside_those_who_shop_alike(browser: Browser, insight: Insight) -> None:
+    row = insight.row_of("c07")
+    one = insight.customers.slice(row, 1).to_pylist()[0]
+    text = browser.get("/console/customer?id=c07").text
+    for told in (word(one["segment"]), word(one["grade"]), f"{one['r']} · {one['f']} · {one['m']}"):
+        assert told in text
+    for tag in one["tags"]:
+        assert word(tag) in text
+    listed = text[text.index("Customers who buy alike") :]
+    assert re.findall(r"id=([^\"]+)\">", listed)[:6] == insight.alike(row, k=6)
+
+
+def test_products_that_sell_together_are_those_of_the_picture(browser: Browser, insight: Insight) -> None:
+    text = browser.get("/console/products").text
+    rules, shown = insight.tables["baskets"]["products"], text[text.index("What sells together") :]
+    pairs = {frozenset((rule["item"], rule["other"])) for rule in rules}
+    found = re.findall(r"product=[^\"]+\">([^<]+)</a></td><td>([^<]+)</td>", shown)
+    assert found
+    assert {frozenset(pair) for pair in found} <= pairs
+    assert len(found) == min(25, len(pairs))
+
+
+def test_a_preview_answers_as_the_api_does_for_anybody(browser: Browser) -> None:
+    api = browser.send("POST", "/v1/recommendations", json={"customer_id": "c07", "cart": ["p01"], "k": 10}).json()
+    text = browser.get("/console/products?customer=c07&cart=p01").text
+    shown = re.findall(r"question=bought_together&amp;product=([^\"]+)\"><b>", text)
+    assert shown == [item["product_id"] for item in api["items"]]
+    for query in ("question=trending", "question=similar&product=p01", "question=similar", "customer=nobody", ""):
+        assert browser.get(f"/console/products?{query}").status_code == 200, query
+
+
+def test_without_a_picture_the_pages_say_how_to_take_one(scored_home: Home, make_runtime) -> None:
+    browser = Browser(build_app(make_runtime(scored_home)), base="http://127.0.0.1")
+    browser.log_in()
+    for path in ("/console/overview", "/console/cube", "/console/customer?segment=loyal"):
+        assert "regulars insight" in browser.get(path).text or "Nobody matches" in browser.page.text
+    assert browser.get("/console/at-risk?segment=loyal").status_code == 200
+    assert browser.customers() == []

@@ -1,13 +1,15 @@
 """The list of customers at risk of many customers: how long a page takes, and what an export of all keeps in memory."""
 
+import gc
 import itertools
 import socket
 import statistics
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import pyarrow as pa
 import pytest
 import uvicorn
 
@@ -54,11 +56,32 @@ def test_a_page_of_a_hundred_filtered_and_sorted_comes_in_time(many: Home, make_
     assert statistics.median(times) < 0.03
 
 
+def kept_by(load: Callable[[], State]) -> int:
+    """Bytes that a state takes in this process alone: of Python, of arrays and of Arrow, without maps of files."""
+    gc.collect()
+    before = pa.total_allocated_bytes()
+    tracemalloc.start()
+    state = load()
+    gc.collect()
+    found = tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - before
+    tracemalloc.stop()
+    assert len(state.rows) == CUSTOMERS
+    return found
+
+
+def test_a_worker_keeps_next_to_nothing_of_the_customers_for_itself(many: Home, state: State) -> None:
+    directory = many.scores / "versions" / "many"
+    own = kept_by(lambda: read_state(directory, version="many"))
+    shared = kept_by(lambda: read_state(directory, version="many", mapped_in=many))
+    assert own > 20_000_000
+    assert shared < own / 20
+
+
 def test_an_export_keeps_no_more_in_memory_the_longer_it_is(state: State) -> None:
     found = listing(state, AtRiskQuery())
     assert len(found.rows) > 40_000
     peaks = []
-    for parts in (10, 40):
+    for parts in (4, 16):
         tracemalloc.start()
         size = sum(len(part) for part in itertools.islice(csv_parts(state, found), parts))
         peaks.append(tracemalloc.get_traced_memory()[1])

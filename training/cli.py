@@ -17,7 +17,7 @@ from training.cli_arguments import AsJson, Model, ModelArgument, current_context
 from training.cli_backtest import backtest
 from training.cli_drift import drift
 from training.cli_evaluate import evaluate
-from training.cli_insight import insight, picturing
+from training.cli_insight import insight, picturing, report
 from training.cli_off_policy import off_policy
 from training.cli_trust import explain, fairness
 from training.cli_tune import tune
@@ -38,6 +38,7 @@ app.command(epilog="Example:  regulars fairness churn --json")(fairness)
 app.command(epilog="Example:  regulars backtest churn --cutoffs 6 --plots pictures")(backtest)
 app.command(epilog="Example:  regulars drift --weeks 8 --plots pictures")(drift)
 app.command(epilog="Example:  regulars uplift --json")(uplift)
+app.command(epilog="Example:  regulars report --out report.html --lang zh")(report)
 app.command(epilog="Example:  regulars insight segments --json")(insight)
 
 

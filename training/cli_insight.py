@@ -1,42 +1,98 @@
-"""The commands that picture the shop: insight."""
+"""The commands that picture the shop: report, insight."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from features.errors import ConfigError
-from features.terminal import out, print_json, print_table, step
+from features.terminal import out, print_json, print_table, progress, step
 from training.cli_arguments import AsJson, current_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from training.insight.files import Insight
+    from training.insight.portrait import Rules
 
 DOCS = "docs"
 
 
 @contextmanager
 def picturing() -> Iterator[Callable[[str], None]]:
-    """A line of progress; the block is given what to tell each step that is done."""
+    """A bar of progress; the block is given what to tell each step that is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     from training.insight.picture import STEPS
 
-    with step("Picturing the shop") as say:
-        yield lambda name: say(f"{name.replace('_', ' ')} done ({STEPS.index(name) + 1} of {len(STEPS)})")
+    title = "Picturing the shop"
+    if not progress.is_terminal:
+        with step(title) as say:
+            yield lambda name: say(f"{name.replace('_', ' ')} ({STEPS.index(name) + 1} of {len(STEPS)})")
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with step(title), Progress(*columns, console=progress, transient=True) as bar:
+        task = bar.add_task(title, total=len(STEPS))
+        yield lambda name: bar.update(task, advance=1, description=f"{title}: {name.replace('_', ' ')}")
 
 
-def kept_now() -> Insight:
+def kept_now(rules: Rules | None = None) -> Insight:
     """The picture of the lake as it is, taken if there is none yet."""
     from training.insight.keep import keep_insight
 
     context = current_context()
     with picturing() as done:
-        return keep_insight(context, at=datetime.now(UTC), done=done)
+        return keep_insight(context, at=datetime.now(UTC), rules=rules, done=done)
+
+
+class Language(StrEnum):
+    """The languages of the report."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+def report(
+    to: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
+    lang: Annotated[Language, typer.Option(help="Of the page.")] = Language.EN,
+    best_spend: Annotated[float | None, typer.Option(min=0, help="Best customers: least spend in 364 days.")] = None,
+    best_categories: Annotated[int | None, typer.Option(min=0, help="Best customers: fewest categories.")] = None,
+    best_visits: Annotated[int | None, typer.Option(min=0, help="Best customers: fewest days with an order.")] = None,
+    margin: Annotated[float | None, typer.Option(min=0, max=1, help="Of spend, for the profit of campaigns.")] = None,
+    cost: Annotated[float | None, typer.Option(min=0, help="Of one contact, for the profit of campaigns.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write one page with the whole picture of the shop's customers, in English or Chinese, to forward.
+
+    It needs no network and runs no script. A threshold of best customers that
+    is not given is what the first fifth of customers reach. With other
+    thresholds than before, the picture that the console shows changes too,
+    until the next  regulars score.
+    """
+    from features.home import write_text
+    from training.insight.page import report_page
+    from training.insight.portrait import Rules
+
+    given = {"spend": best_spend, "categories": best_categories, "visits": best_visits}
+    thresholds = {name: value for name, value in given.items() if value is not None}
+    found = kept_now(Rules(best=thresholds, margin=margin, cost_per_contact=cost))
+    write_text(to, report_page(found, language=lang.value))
+    if as_json:
+        print_json({"version": found.version, "page": str(to), "about": found.about, "tables": found.tables})
+        return
+    out.print(f"The page is {to}, as of {found.about['as_of'][:10]}: {found.about['customers']:,} customers.")
 
 
 def insight(

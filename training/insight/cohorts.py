@@ -17,7 +17,8 @@ def cohort_retention(shop: Shop, *, months: int = MONTHS) -> dict[str, Any]:
 
     Formula: values[i][k] = customers of cohort i with an order in calendar month i + k / customers of cohort i;
     spend[i][k] = what they spent in that month / customers of cohort i. Only whole months: one that has not ended
-    before the moment is None, and its cohort is left out.
+    before the moment is None, and its cohort is left out. mean weights the cohorts by their customers; it leaves out
+    the first one, where the lake begins, which holds everybody who was a customer already.
     Source: Fader and Hardie, How to project customer retention, Journal of Interactive Marketing 21 (1), 2007, for
     retention by cohort.
     """
@@ -51,12 +52,12 @@ def cohort_retention(shop: Shop, *, months: int = MONTHS) -> dict[str, Any]:
         "customers": sizes,
         "values": values,
         "spend": spend if shop.has_spend else None,
-        "mean": _mean(values, sizes, months),
+        "mean": _mean(values[1:], sizes[1:], months),
     }
 
 
 def _mean(values: list[list[float | None]], sizes: list[int], months: int) -> list[float | None]:
-    """Retention of all cohorts for which a month is known, weighted by their customers."""
+    """Retention of the cohorts for which a month is known, weighted by their customers."""
     means: list[float | None] = []
     for k in range(months + 1):
         known = [(row[k], size) for row, size in zip(values, sizes, strict=True) if row[k] is not None]

@@ -156,7 +156,9 @@ def _movement(sketch: _Sketch, rules: Rules) -> dict[str, Any] | None:
         name: movement(ids[0], np.asarray(then), ids[1], np.asarray(now), groups=groups)
         for name, (then, now, groups) in was.items()
     }
-    return {"since": f"{since:%Y-%m-%d}", **moved}
+    # Of a lake that begins later, the year before was not whole: who seems to rise may have had less time then.
+    begun = pd.Timestamp(sketch.facts["first_order_at"].min())
+    return {"since": f"{since:%Y-%m-%d}", "whole": begun <= since - timedelta(days=WINDOW_DAYS), **moved}
 
 
 def _dimensions(sketch: _Sketch) -> list[Dimension]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ from training.insight.tags import TREND_PERIODS, customer_tags, spend_trend
 class Rules:
     """What a shop may set of its picture; None is taken from the shop itself."""
 
-    best: BestRule | None = None
+    #: Thresholds of the best-customer rule by name; those left out are the shop's own.
+    best: Mapping[str, float] = field(default_factory=dict)
     grade: GradeRule | None = None
     #: Margin of what is sold, as a share, where costs are not known; only for the profit of campaigns.
     margin: float | None = None
@@ -57,7 +58,7 @@ def portray(
     value = customer_value(facts)
     columns |= {"decile": decile_of(value), "sales_decile": sales_decile_of(value)}
     tables["deciles"] = _deciles(facts)
-    best_rule = rules.best or usual_rule(facts)
+    best_rule = BestRule(**{**usual_rule(facts).as_json(), **rules.best})
     columns["best"] = best_customers(facts, best_rule)
     tables["best"] = best_summary(facts, best_rule)
     historic, found = historic_value(facts), predicted_value(scores)

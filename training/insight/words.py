@@ -105,6 +105,36 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "spend_per_order": ("Spend per order", "单均消费"),
     "orders_per_customer": ("Orders per customer", "人均订单"),
 }
+#: The rules of the tags, with their threshold as a number or as a share.
+RULES: Mapping[str, tuple[str, str]] = {
+    "best": ("reaches all thresholds of the best-customer rule", "达到最佳客户规则的全部门槛"),
+    "newcomer": ("stage: new", "生命周期阶段为新客户"),
+    "one_order": ("one order ever", "只有一张订单"),
+    "frequent": ("{number} days with an order or more in 364", "364 天内下单 {number} 天或以上"),
+    "big_orders": ("{number} an order or more, 5 orders at least", "单均消费 {number} 或以上，至少 5 单"),
+    "explorer": ("{number} categories or more in 364 days", "364 天内购买 {number} 个品类或以上"),
+    "specialist": (
+        "{share} of spend or more in one category, 5 orders at least",
+        "{share} 或以上的消费在同一品类，至少 5 单",
+    ),
+    "bargain_hunter": ("{share} off the full price or more, 5 orders at least", "折扣占原价 {share} 或以上，至少 5 单"),
+    "full_price": ("{share} off the full price at most, 5 orders at least", "折扣占原价不超过 {share}，至少 5 单"),
+    "weekend": ("{share} of orders at the weekend or more, 5 at least", "{share} 或以上的订单在周末，至少 5 单"),
+    "evening": (
+        "{share} of orders from 18 o'clock (UTC) or more, 5 at least",
+        "{share} 或以上的订单在 18 时后 (UTC)，至少 5 单",
+    ),
+    "returns_much": ("{share} of spend returned or more", "退货占消费 {share} 或以上"),
+    "responds": ("answered a campaign", "响应过营销活动"),
+    "growing": (
+        "12 weeks' spend {number} times that of the 12 before or more",
+        "近 12 周消费为之前 12 周的 {number} 倍或以上",
+    ),
+    "shrinking": (
+        "12 weeks' spend {number} times that of the 12 before or less",
+        "近 12 周消费为之前 12 周的 {number} 倍或以下",
+    ),
+}
 LANGUAGES = ("en", "zh")
 DEFAULT = "en"
 
@@ -127,3 +157,9 @@ def segment_name(named_by: Sequence[Sequence[str]], language: str = DEFAULT) -> 
     if not named_by:
         return word("average", language)
     return ("，" if language == "zh" else ", ").join(word(f"{trait}_{side}", language) for trait, side in named_by)
+
+
+def tag_rule(tag: str, threshold: float | None, language: str = DEFAULT) -> str:
+    """The rule of a tag in words, with its threshold."""
+    number, share = ("", "") if threshold is None else (f"{threshold:,.3g}", f"{threshold:.0%}")
+    return RULES[tag][LANGUAGES.index(language)].format(number=number, share=share)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from features.lake import read_lake
 from features.settings import load_settings
 from tests.features.loading import Shop as Files
 from training.insight.customers import customer_facts
+from training.insight.files import Insight, read_insight
+from training.insight.keep import keep_insight
 from training.insight.shop import Shop, shop_before
 from training.protocols import Context
 
@@ -38,6 +41,7 @@ name = "product"
 category = "category"
 cost = "cost"
 """
+AT = datetime(2025, 1, 1, tzinfo=UTC)
 #: How shops are made: lines of HEADER, the moment, and the goods (product,category,cost) where there are any.
 MakeShop = Callable[..., Shop]
 
@@ -76,6 +80,25 @@ def by_customer() -> Callable[..., dict[str, object]]:
         return dict(zip(facts["customer_id"], np.asarray(values).tolist(), strict=True))
 
     return by
+
+
+@pytest.fixture(scope="session")
+def pictured_context(small_shop: Context, tmp_path_factory: pytest.TempPathFactory) -> Context:
+    home = Home(tmp_path_factory.mktemp("picture") / "home")
+    shutil.copytree(small_shop.home.lake, home.lake)
+    settings = small_shop.settings.model_copy(update={"home": home.root})
+    return Context(settings=settings, home=home, lake=read_lake(home))
+
+
+@pytest.fixture(scope="session")
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="session")
+def kept(pictured_context: Context, told: list[str]) -> Insight:
+    assert read_insight(pictured_context.home) is None
+    return keep_insight(pictured_context, at=AT, done=told.append)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,7 @@ import pytest
 
 from features.errors import ConfigError, DataError
 from features.home import Home
-from features.lake import read_lake
-from training.insight.best import BestRule
+from tests.training.insight.conftest import AT
 from training.insight.faces import ALL
 from training.insight.files import CUSTOMERS, Insight, current_version, read_insight
 from training.insight.keep import keep_insight
@@ -26,31 +25,13 @@ from training.insight.words import WORDS, segment_name, word
 from training.protocols import Context
 
 ROOT = Path(__file__).parents[3]
-AT = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def context(small_shop: Context, tmp_path_factory: pytest.TempPathFactory) -> Context:
-    home = Home(tmp_path_factory.mktemp("picture") / "home")
-    shutil.copytree(small_shop.home.lake, home.lake)
-    settings = small_shop.settings.model_copy(update={"home": home.root})
-    return Context(settings=settings, home=home, lake=read_lake(home))
-
-
-@pytest.fixture(scope="module")
-def told() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def kept(context: Context, told: list[str]) -> Insight:
-    assert read_insight(context.home) is None
-    return keep_insight(context, at=AT, done=told.append)
-
-
-def test_what_is_read_is_what_was_kept_and_its_parts_agree(kept: Insight, context: Context, told: list[str]) -> None:
+def test_what_is_read_is_what_was_kept_and_its_parts_agree(
+    kept: Insight, pictured_context: Context, told: list[str]
+) -> None:
     assert told == list(STEPS)
-    assert current_version(context.home) == kept.version
+    assert current_version(pictured_context.home) == kept.version
     n = kept.about["customers"]
     assert kept.customers.num_rows == len(kept.spend) == len(kept.traits) == n == 400
     ids = kept.customers["customer_id"].to_pylist()
@@ -96,32 +77,32 @@ def test_customers_alike_are_near(kept: Insight) -> None:
     assert kept.row_of("nobody") is None
 
 
-def test_the_same_shop_is_not_pictured_twice_and_other_rules_are(kept: Insight, context: Context) -> None:
+def test_the_same_shop_is_not_pictured_twice_and_other_rules_are(kept: Insight, pictured_context: Context) -> None:
     steps: list[str] = []
-    again = keep_insight(context, at=datetime(2026, 1, 1, tzinfo=UTC), done=steps.append)
+    again = keep_insight(pictured_context, at=datetime(2026, 1, 1, tzinfo=UTC), done=steps.append)
     assert (again.version, again.about["created_at"], steps) == (kept.version, AT.isoformat(), [])
-    rule = BestRule(spend=1.0, categories=1, visits=1)
-    other = keep_insight(context, at=AT, rules=Rules(best=rule))
+    other = keep_insight(pictured_context, at=AT, rules=Rules(best={"spend": 1.0, "visits": 1}))
     assert other.version != kept.version
-    assert other.tables["best"]["rule"] == rule.as_json()
+    own = kept.tables["best"]["rule"]["categories"]
+    assert other.tables["best"]["rule"] == {"spend": 1.0, "categories": own, "visits": 1}
     assert other.tables["best"]["customers"] > kept.tables["best"]["customers"]
-    assert keep_insight(context, at=AT).version == kept.version
+    assert keep_insight(pictured_context, at=AT).version == kept.version
 
 
-def test_a_changed_file_is_named(kept: Insight, context: Context, tmp_path: Path) -> None:
-    shutil.copytree(context.home.insight, tmp_path / "insight")
+def test_a_changed_file_is_named(kept: Insight, pictured_context: Context, tmp_path: Path) -> None:
+    shutil.copytree(pictured_context.home.insight, tmp_path / "insight")
     file = tmp_path / "insight" / "versions" / kept.version / CUSTOMERS
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"customers.parquet: missing or changed"):
         read_insight(Home(tmp_path))
 
 
-def test_the_reader_needs_neither_pandas_nor_what_fits(kept: Insight, context: Context) -> None:
+def test_the_reader_needs_neither_pandas_nor_what_fits(kept: Insight, pictured_context: Context) -> None:
     code = (
         "import sys; from pathlib import Path; from features.home import Home\n"
         "from training.insight.files import read_insight; import training.insight.words\n"
         "print('pandas' in sys.modules)\n"
-        f"print(read_insight(Home(Path({str(context.home.root)!r}))).version)\n"
+        f"print(read_insight(Home(Path({str(pictured_context.home.root)!r}))).version)\n"
         "print(sorted({'sklearn', 'duckdb', 'ibis', 'mlflow', 'lightgbm'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -87,7 +87,7 @@ def pair_counts(
 
     Formula: entries above the diagonal of B' B, B the (orders, items) matrix of ones, worked out in parts.
     Source: the frequent itemsets of two items (Agrawal and Srikant 1994); compared with FP-Growth (Han, Pei and Yin
-    2000) in the tests and in benchmarks.baskets.
+    2000) in the tests and in benchmarks.insights.
     """
     by_item = held.T.tocsr()
     sizes = np.asarray(held.sum(axis=1)).ravel()

@@ -216,7 +216,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "share": ("share", "占比"),
     "spend_share": ("share of sales", "销售占比"),
     "silent": ("days silent (median)", "沉默天数（中位数）"),
-    "first": ("first order", "首单"),
+    "first": ("first contact", "首次联系"),
     "of_orders": ("orders", "订单数"),
     "of_customers": ("customers", "客户数"),
     "per_customer": ("spend a customer", "人均消费"),

@@ -17,8 +17,7 @@ SELECT customer, count(*) AS orders, count(DISTINCT ordered_at::DATE) AS visits,
        sum(units) AS units, sum(lines) AS lines,
        count(*) FILTER (ordered_at >= $since) AS orders_lately,
        count(DISTINCT ordered_at::DATE) FILTER (ordered_at >= $since) AS visits_lately,
-       count(DISTINCT (epoch_us($as_of) - epoch_us(ordered_at)) // (86400000000 * $period))
-           FILTER (ordered_at >= $since) AS periods_active,
+       count(DISTINCT $period) FILTER (ordered_at >= $since) AS periods_active,
        avg((isodow(ordered_at) >= 6)::INTEGER) AS weekend_share,
        avg((hour(ordered_at) >= $evening)::INTEGER) AS evening_share
 FROM trips WHERE bought GROUP BY customer
@@ -52,9 +51,8 @@ def customer_facts(shop: Shop) -> pd.DataFrame:
     """
     since = pd.Timestamp(shop.as_of) - pd.Timedelta(days=WINDOW_DAYS)
     values = {
-        "as_of": f"TIMESTAMP '{shop.as_of}'",
         "since": f"TIMESTAMP '{since}'",
-        "period": str(PERIOD_DAYS),
+        "period": shop.ago(PERIOD_DAYS),
         "evening": str(EVENING[0]),
     }
     found = {"customer_id": shop.customer_ids.to_pandas()}
@@ -94,10 +92,8 @@ def spend_by_period(shop: Shop) -> tuple[list[str], np.ndarray]:
     measure = "spend" if shop.has_spend else "bought::INTEGER"
     found = shop.frame(
         f"""
-        SELECT customer, ago, sum({measure})::DOUBLE AS spend
-        FROM (SELECT *, (epoch_us(TIMESTAMP '{shop.as_of}') - epoch_us(ordered_at))
-                        // (86400000000 * {PERIOD_DAYS}) AS ago FROM trips)
-        WHERE ago < {periods} GROUP BY 1, 2
+        SELECT customer, {shop.ago(PERIOD_DAYS)} AS ago, sum({measure})::DOUBLE AS spend
+        FROM trips WHERE ago < {periods} GROUP BY 1, 2
         """
     )
     spend = np.zeros((shop.customers, periods), dtype=np.float32)

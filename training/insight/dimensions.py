@@ -66,8 +66,8 @@ def make_behaviour_table(shop: Shop) -> list[Dimension]:
         CREATE OR REPLACE TABLE cube_trips AS
         SELECT trip, customer, bought, coalesce(t.spend, 0) AS spend, coalesce(t.margin, 0) AS margin, units,
                (isodow(ordered_at) - 1)::SMALLINT AS weekday, (hour(ordered_at) // 6)::SMALLINT AS daypart,
-               ({periods - 1} - (epoch_us(TIMESTAMP '{shop.as_of}') - epoch_us(ordered_at))
-                // (86400000000 * {PERIOD_DAYS}))::SMALLINT AS period {"".join(f", {column}" for column in columns)}
+               ({periods - 1} - {shop.ago(PERIOD_DAYS)})::SMALLINT AS period
+               {"".join(f", {column}" for column in columns)}
         FROM trips t {" ".join(joins)} WHERE ordered_at >= {since}
         """
     )

@@ -31,17 +31,18 @@ def states_over_time(shop: Shop, *, moments: int = MOMENTS) -> list[dict[str, An
     found = shop.frame(
         f"""
         WITH visits AS (
-            SELECT customer, ((epoch_us(TIMESTAMP '{shop.as_of}') - epoch_us(ordered_at))
-                              // 86400000000)::INTEGER AS ago
+            -- Whole days of silence, and the day it lies on: an order at a moment itself is not before it.
+            SELECT customer, {shop.ago(1)}::INTEGER AS day,
+                   ((epoch_us(TIMESTAMP '{shop.as_of}') - epoch_us(ordered_at)) // 86400000000)::INTEGER AS ago
             FROM trips WHERE bought GROUP BY ALL
         ), stays AS (
-            SELECT customer, ago, max(ago) OVER (PARTITION BY customer) AS first, lag(ago) OVER w AS before,
-                   coalesce(lead(ago) OVER w, -1) AS after
-            FROM visits WINDOW w AS (PARTITION BY customer ORDER BY ago DESC)
+            SELECT customer, day, ago, max(ago) OVER (PARTITION BY customer) AS first, lag(ago) OVER w AS before,
+                   coalesce(lead(day) OVER w, -1) AS next_day
+            FROM visits WINDOW w AS (PARTITION BY customer ORDER BY ago DESC, day DESC)
         ), back AS (
             -- The latest visit up to this one that came after a silence longer than the horizon.
-            SELECT customer, ago, first, after, min(CASE WHEN before - ago > {horizon} THEN ago END)
-                   OVER (PARTITION BY customer ORDER BY ago DESC ROWS UNBOUNDED PRECEDING) AS came_back
+            SELECT customer, day, ago, first, next_day, min(CASE WHEN before - ago > {horizon} THEN ago END)
+                   OVER (PARTITION BY customer ORDER BY ago DESC, day DESC ROWS UNBOUNDED PRECEDING) AS came_back
             FROM stays
         )
         SELECT moment, CASE
@@ -51,7 +52,7 @@ def states_over_time(shop: Shop, *, moments: int = MOMENTS) -> list[dict[str, An
                  WHEN came_back - {PERIOD_DAYS} * moment <= {horizon} THEN '{RETURNED}'
                  ELSE '{ACTIVE}' END AS state, count(*) AS customers
         FROM range({moments}) moments(moment)
-        JOIN back ON ago >= {PERIOD_DAYS} * moment AND after < {PERIOD_DAYS} * moment
+        JOIN back ON day >= {PERIOD_DAYS} * moment AND next_day < {PERIOD_DAYS} * moment
         GROUP BY ALL
         """
     )

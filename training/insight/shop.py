@@ -24,6 +24,7 @@ from training.protocols import Context
 PERIOD_DAYS = 28
 #: What a customer did lately is measured over so many days: a year, so that no season is missing.
 WINDOW_DAYS = 364
+_DAY_US = 86_400_000_000
 _TEXTS = (C.NAME, C.DEPARTMENT, C.CATEGORY, C.BRAND)
 
 
@@ -65,6 +66,13 @@ class Shop:
     def grouping(self) -> str | None:
         """The column by which products are grouped in pictures: category, else department, else none."""
         return next((name for name in (C.CATEGORY, C.DEPARTMENT) if self.has(f"{PRODUCTS.name}.{name}")), None)
+
+    def ago(self, days: int) -> str:
+        """SQL of how many spans of so many days end after the one in which `ordered_at` lies: 0 for the last.
+
+        The last ends at `as_of`, and a row at the very first moment of a span, a midnight, is in it.
+        """
+        return f"((epoch_us(TIMESTAMP '{self.as_of}') - 1 - epoch_us(ordered_at)) // {_DAY_US * days})"
 
     def frame(self, sql: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """The answer as a frame; `values` stand for $names in the query."""

@@ -42,39 +42,39 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Balance:
-    """`p`: share of lots that part the customers at least as much as they were. `apart`: what differs most, by how
-    many standard deviations of its ranks.
+    """`p`: share of lots that part the customers at least as much as they were; None where nothing could be compared.
+    `apart`: what differs most, by how many standard deviations of its ranks.
     """
 
-    p: float
+    p: float | None
     apart: tuple[tuple[str, float], ...]
 
     @property
     def is_plausible(self) -> bool:
-        """Whether a lottery may have parted them."""
-        return self.p > UNBELIEVABLE
+        """Whether a lottery may have parted them: never of one that could not be looked at."""
+        return self.p is not None and self.p > UNBELIEVABLE
 
     def told(self) -> str:
         """What differs most, in words."""
+        if self.p is None:
+            return "nothing known of its customers could be compared"
         parts = [f"{name.replace('_', ' ')} by {far:+.2f} standard deviations" for name, far in self.apart[:TOLD]]
         return "; ".join(parts)
 
 
 def balance(frame: pd.DataFrame, treated: Bools, *, rng: np.random.Generator) -> Balance:
-    """Of the COVARIATES that the frame has. Both arms must have somebody."""
+    """Of the COVARIATES that the frame has, those known of somebody and not the same for all."""
     names = [name for name in COVARIATES if name in frame.columns]
-    rows = np.arange(len(frame))
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(rng.choice(len(frame), MOST_ROWS, replace=False))
+    rows = _looked_at(treated, rng)
     arm = treated[rows]
     if not names or not 0 < arm.sum() < len(arm):
-        return Balance(1.0, ())
+        return Balance(None, ())
     ranks = np.column_stack([_ranks(frame[name].to_numpy(float)[rows]) for name in names])
     spread = ranks.std(axis=0)
     kept = spread > 0
     ranks, names = ranks[:, kept] / spread[kept], [name for name, here in zip(names, kept, strict=True) if here]
     if not names:
-        return Balance(1.0, ())
+        return Balance(None, ())
     free, sizes, _ = np.linalg.svd(ranks - ranks.mean(axis=0), full_matrices=False)
     free = free[:, sizes > 1e-9 * sizes[0]]
     seen = _apart(free, arm)
@@ -82,6 +82,21 @@ def balance(frame: pd.DataFrame, treated: Bools, *, rng: np.random.Generator) ->
     far = ranks[arm].mean(axis=0) - ranks[~arm].mean(axis=0)
     order = np.argsort(-np.abs(far), kind="stable")
     return Balance((1 + as_far) / (1 + LOTS), tuple((names[place], float(far[place])) for place in order))
+
+
+def _looked_at(treated: Bools, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows, MOST_ROWS at most: the whole of the smaller arm up to half of them, for it says most, and of the other.
+
+    Drawn within each arm, so a lottery's arms stay as alike as they were.
+    """
+    smaller, larger = sorted((np.flatnonzero(treated), np.flatnonzero(~treated)), key=len)
+    kept = [_some(smaller, MOST_ROWS // 2, rng)]
+    kept.append(_some(larger, MOST_ROWS - len(kept[0]), rng))
+    return np.sort(np.concatenate(kept))
+
+
+def _some(rows: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return rows if len(rows) <= most else rng.choice(rows, most, replace=False)
 
 
 def _apart(free: Floats, arm: Bools) -> float:

@@ -134,6 +134,8 @@ def _read(
     if not 0 < treated.sum() < len(treated):
         return campaign("one arm had never ordered before it, so nothing is known of it"), None
     found = balance(rows, treated, rng=rng)
+    if found.p is None:
+        return campaign(f"whether its arms were drawn by lot cannot be seen: {found.told()}", found), None
     if not found.is_plausible:
         return campaign(f"its arms were not drawn by lot: {found.told()} (p = {found.p:.4f})", found), None
     return campaign(None, found), rows.assign(**{C.CAMPAIGN_ID: name, _CHANCE: treated.mean()})

@@ -104,8 +104,12 @@ class UpliftLearner(BaseEstimator):
         Fernández-Val 2018): trees that follow noise differ more than effects do, and are drawn together. `risk` (rows,)
         is taken out first, for what it explains is no effect.
         """
-        chance, weight = contacts.probability, contacts.weights
-        centre = float(np.average(uplift, weights=weight))
+        chance = contacts.probability
+        # Theirs, and not the inverse of the arm's own probability: only so weighted is the lot, less its mean, apart
+        # from all that was known before, at whatever hold-out. Who stays anyway is then no part of the slope.
+        weight = 1 / (chance * (1 - chance))
+        # So weighted, the lot's square has mean 1 in every campaign: the mean effect belongs to the plain mean.
+        centre = float(uplift.mean())
         drawn = contacts.treated - chance
         known = np.column_stack([np.ones(len(drawn)), risk, drawn, drawn * (uplift - centre)])
         root = np.sqrt(weight)[:, None]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.training.uplift.made import drawn
 from training.randomised import LOTS, balance
@@ -28,9 +29,32 @@ def test_a_small_lean_is_seen_in_many_customers() -> None:
     assert not balance(frame, leans, rng=rng).is_plausible
 
 
-def test_nothing_to_compare_is_no_doubt() -> None:
+@pytest.mark.parametrize("contacted_are_few", [False, True])
+def test_an_arm_of_a_hundred_that_was_chosen_is_seen_among_a_million(contacted_are_few: bool) -> None:
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(
+        {"days_since_last_order": rng.exponential(60, 1_000_000), "spend_90d": rng.exponential(50, 1_000_000)}
+    )
+    few = np.zeros(len(frame), bool)
+    few[np.argsort(frame["days_since_last_order"].to_numpy())[:100]] = True
+    found = balance(frame, few if contacted_are_few else ~few, rng=rng)
+    assert not found.is_plausible
+    assert found.told().startswith("days since last order by ")
+
+
+def test_a_lottery_that_holds_few_of_many_out_is_believed() -> None:
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame({"days_since_last_order": rng.exponential(60, 1_000_000)})
+        treated = np.ones(len(frame), bool)
+        treated[rng.choice(len(frame), 100, replace=False)] = False
+        assert balance(frame, treated, rng=rng).is_plausible
+
+
+def test_a_lottery_that_cannot_be_looked_at_is_not_believed() -> None:
     frame = pd.DataFrame({"days_since_last_order": [3.0] * 6, "weeks_active_12w": [np.nan] * 6})
     arm = np.array([True, False] * 3)
-    assert balance(frame, arm, rng=np.random.default_rng(0)).p == 1.0
-    assert balance(frame[[]], arm, rng=np.random.default_rng(0)).p == 1.0
-    assert balance(frame, np.ones(6, bool), rng=np.random.default_rng(0)).p == 1.0
+    for known, side in ((frame, arm), (frame[[]], arm), (frame, np.ones(6, bool))):
+        found = balance(known, side, rng=np.random.default_rng(0))
+        assert (found.p, found.is_plausible) == (None, False)
+        assert found.told() == "nothing known of its customers could be compared"

@@ -81,6 +81,36 @@ def test_uplifts_that_differ_too_much_are_drawn_together_and_to_the_level_seen(l
     assert found.std() < learned["x"].predict(frame.head(500)).std()
 
 
+@pytest.mark.parametrize(
+    ("effect_follows", "baseline_follows"),
+    [(1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (0.7, 1.0), (0.7, -1.0)],
+)
+def test_who_stays_anyway_is_no_part_of_the_slope_when_one_in_ten_is_held_out(
+    learned: dict, effect_follows: float, baseline_follows: float
+) -> None:
+    rng = np.random.default_rng(7)
+    said = rng.uniform(-0.2, 0.2, 300_000)
+    treated = rng.random(len(said)) < 0.9
+    chance = 0.45 + baseline_follows * said + treated * (0.05 + effect_follows * said)
+    contacts = Contacts(treated, rng.random(len(said)) < chance, np.full(len(said), 0.9), np.arange(len(said)))
+    model = load_again(learned["x"]).level_by(said, contacts, risk=np.full(len(said), 0.5))
+    # The standard error of the slope is about 0.03.
+    assert model.slope_ == pytest.approx(effect_follows, abs=0.1)
+    assert model.level_ == pytest.approx(0.05, abs=0.02)
+
+
+def test_campaigns_that_held_out_other_shares_have_one_level(learned: dict) -> None:
+    rng = np.random.default_rng(8)
+    said = np.repeat([0.0, 0.4], 100_000)
+    probability = np.repeat([0.5, 0.95], 100_000)
+    treated = rng.random(len(said)) < probability
+    kept = rng.random(len(said)) < 0.3 + treated * (0.1 + 0.5 * said)
+    contacts = Contacts(treated, kept, probability, np.arange(len(said)))
+    model = load_again(learned["x"]).level_by(said, contacts, risk=np.full(len(said), 0.7))
+    # Effects of 0.1 and 0.3, as many customers of each.
+    assert (model.centre_, model.level_, model.slope_) == pytest.approx((0.2, 0.2, 0.5), abs=0.05)
+
+
 def load_again(model: XLearner) -> XLearner:
     other = clone(model)
     vars(other).update(vars(model))

@@ -57,6 +57,8 @@ class FeatureTable:
             column = frame[name]
             if name in self.categories:
                 encoded[:, place] = _codes(column, self.categories[name])
+            elif isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+                encoded[:, place] = column.to_numpy()
             elif pd.api.types.is_numeric_dtype(column):
                 encoded[:, place] = column.to_numpy(dtype=float, na_value=np.nan)
             else:

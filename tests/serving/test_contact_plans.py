@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from features.home import Home
 from serving.app import build_app
-from serving.contact_plans import contact_plan
+from serving.contact_plans import as_csv, contact_plan
 from serving.keys import now_utc
 from serving.outcomes import Contact, Contacts, Planned
 from serving.plan_log import planned
@@ -78,6 +79,17 @@ def test_the_grade_of_the_predictions_stands_on_the_list_and_in_each_row(client,
     rows = csv.DictReader(io.StringIO(client.post("/v1/contact-plans?format=csv", json=ASKED).text))
     assert {row["prediction_grade"] for row in rows} == {"not known"}
     assert "Predictions: not known" in regulars(*COMMAND).stdout
+
+
+def test_a_graded_model_says_so_in_the_answer_the_csv_and_the_assumptions(state: State) -> None:
+    grade = {"grade": "fair", "why": "AUC surely above 0.650"}
+    graded = replace(state, about={**state.about, "grades": {"churn": grade}})
+    asked = msgspec.convert(ASKED, ContactPlanRequest)
+    page, _ = contact_plan(graded, asked, Contacts(), now=NOW, rest_days=14)
+    assert (page.grade.grade, page.grade.why) == ("fair", "AUC surely above 0.650")
+    rows = list(csv.DictReader(io.StringIO(as_csv(page).decode())))
+    assert [row["prediction_grade"] for row in rows] == ["fair"] * 3
+    assert "graded fair: AUC surely above 0.650." in rows[0]["assumptions"]
 
 
 def test_a_budget_and_a_head_count_end_the_list(client) -> None:

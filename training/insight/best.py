@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the server applies a rule too, and has no pandas
 Measures = Mapping[str, NDArray[np.float64]]
 MEASURES = ("spend", "categories", "visits")
 
-#: Where nothing else is said, a threshold is what a customer in the first so much of all reaches.
+#: Where nothing else is said, a threshold is what the first so much of the customers who bought lately reach.
 TOP_SHARE = 0.2
 
 
@@ -36,31 +36,34 @@ class BestRule:
 def usual_rule(facts: pd.DataFrame) -> BestRule:
     """Thresholds from the shop itself, where nobody set others.
 
-    Formula: of each measure over the last 364 days, the value that the first fifth of customers reach (their 80 %
-    quantile, rounded down to two significant digits); 0 where the shop does not know the measure.
+    Formula: of each measure over the last 364 days, the value that the first fifth of those customers reach who
+    ordered in them and have a value above 0 (their 80 % quantile, rounded down to two significant digits); 0 where
+    nobody has one, as where the shop does not know the measure.
     Source: the rule of thumb that a fifth of customers bring most of the sales (Juran, Quality Control Handbook 1951).
     """
 
     def threshold(name: str) -> float:
-        values = facts[name].to_numpy(float)
-        return (
-            _round_down(float(np.quantile(values, 1 - TOP_SHARE)))
-            if len(values) and not np.isnan(values).any()
-            else 0.0
-        )
+        # Those who stay away are many in an old shop: among them the first fifth would reach nothing.
+        reached = top_value(measures[name], active=measures["visits"] > 0, share=TOP_SHARE)
+        return 0.0 if reached is None else _round_down(reached)
 
-    return BestRule(
-        spend=threshold("spend_lately"),
-        categories=int(threshold("categories_lately")),
-        visits=int(threshold("visits_lately")),
-    )
+    measures = measures_of(facts)
+    return BestRule(spend=threshold("spend"), categories=int(threshold("categories")), visits=int(threshold("visits")))
+
+
+def top_value(
+    values: NDArray[np.float64], *, active: NDArray[np.bool_], share: float, above: float = 0.0
+) -> float | None:
+    """What the first `share` of the `active` customers with a value `above` reach; None where there is none."""
+    known = values[active & (values > above)]
+    return float(np.quantile(known, 1 - share)) if len(known) else None
 
 
 def best_customers(facts: pd.DataFrame, rule: BestRule) -> NDArray[np.bool_]:
     """(customers,) whether a customer is one of the best.
 
     Formula: spend >= rule.spend and categories >= rule.categories and days with an order >= rule.visits, each over the
-    last 364 days. A measure that the shop does not know is left out.
+    last 364 days, and an order in them. A measure that the shop does not know is left out.
     Source: a rule of the shop's own; the defaults are `usual_rule`.
     """
     return reach(measures_of(facts), rule)
@@ -68,7 +71,7 @@ def best_customers(facts: pd.DataFrame, rule: BestRule) -> NDArray[np.bool_]:
 
 def reach(measures: Measures, rule: BestRule) -> NDArray[np.bool_]:
     """(customers,) whether each reaches the rule; as `best_customers`."""
-    best = np.ones(len(measures["visits"]), dtype=bool)
+    best = measures["visits"] > 0
     for name, least in rule.as_json().items():
         best &= np.isnan(measures[name]) | (measures[name] >= least)
     return best
@@ -82,21 +85,26 @@ def measures_of(facts: pd.DataFrame) -> Measures:
 def best_summary(facts: pd.DataFrame, rule: BestRule) -> dict[str, Any]:
     """How many are best, what they bring, and how many reach each threshold alone.
 
-    Formula: spend_share = spend lately of the best / of all. Source: as `best_customers`.
+    Formula: spend_share = spend lately of the best / of all; reach is null where nobody has a value above 0, as where
+    the shop does not know the measure.
+    Source: as `best_customers`.
     """
     return summary_of(measures_of(facts), rule)
 
 
 def summary_of(measures: Measures, rule: BestRule) -> dict[str, Any]:
     """As `best_summary`, of the measures alone."""
-    best, spend = reach(measures, rule), measures["spend"]
+    best, spend, here = reach(measures, rule), measures["spend"], measures["visits"] > 0
     total = float(np.nansum(spend))
     return {
         "rule": rule.as_json(),
         "customers": int(best.sum()),
         "share": float(best.mean()) if len(best) else 0.0,
         "spend_share": float(np.nansum(spend[best])) / total if total else None,
-        "reach": {name: int((measures[name] >= least).sum()) for name, least in rule.as_json().items()},
+        "reach": {
+            name: int((here & (measures[name] >= least)).sum()) if (measures[name] > 0).any() else None
+            for name, least in rule.as_json().items()
+        },
     }
 
 

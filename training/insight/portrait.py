@@ -76,7 +76,7 @@ def portray(
         order_spend=facts["spend"] / facts["orders"].clip(lower=1),
         top_share=top_share,
         responses=_responses(shop),
-        trend=spend_trend(spend),
+        trend=spend_trend(spend, facts["days_since_first_order"].to_numpy(float)),
     )
     able = {name for name, known in _able(shop, facts).items() if known}
     has, tables["tags"] = customer_tags(more, as_of=f"{shop.as_of:%Y-%m-%d}", able=frozenset(able))
@@ -87,6 +87,7 @@ def portray(
 def _able(shop: Shop, facts: pd.DataFrame) -> dict[str, bool]:
     return {
         "spend": shop.has_spend,
+        "categories": shop.grouping is not None,
         "discounts": bool((facts["discount_share"] > 0).any()),
         "top_share": shop.grouping is not None and shop.has_spend,
         "responses": shop.has("responses.responded_at"),
@@ -119,7 +120,8 @@ def _top_category(shop: Shop) -> tuple[NDArray[Any], NDArray[np.float64]]:
     found = shop.frame(
         f"""
         WITH own AS (SELECT customer, {shop.grouping} AS category, sum(spend) AS spend
-                     FROM lines JOIN goods USING (product) WHERE {shop.grouping} IS NOT NULL GROUP BY 1, 2)
+                     FROM lines JOIN goods USING (product)
+                     WHERE {shop.grouping} IS NOT NULL AND spend IS NOT NULL GROUP BY 1, 2)
         SELECT customer, arg_max(category, (spend, category)) AS category,
                max(spend) / nullif(sum(spend) FILTER (spend > 0), 0) AS share
         FROM own GROUP BY customer

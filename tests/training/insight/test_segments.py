@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 
+from tests.training.insight.conftest import MakeShop
 from training.insight.best import BestRule, best_customers, best_summary, usual_rule
 from training.insight.customer_grades import GRADES, GradeRule, customer_grades, usual_grade_rule
+from training.insight.customers import customer_facts, spend_by_period
 from training.insight.deciles import customer_deciles, decile_of, gini, sales_decile_of, sales_deciles
 from training.insight.lifetime import historic_value, predicted_value, spread
+from training.insight.portrait import Rules, portray
 from training.insight.rfm import GRID, SEGMENTS, quantile_scores, rfm, rfm_grid, segment_table
+from training.insight.shop import Shop
 from training.insight.tags import TAGS, customer_tags, spend_trend
 
 
@@ -98,7 +104,8 @@ def test_best_customers_reach_all_thresholds() -> None:
     found = best_summary(facts, BestRule(spend=50, categories=3, visits=5))
     assert found["reach"] == {"spend": 3, "categories": 2, "visits": 3}
     assert found["spend_share"] == pytest.approx(1000 / 1070)
-    assert usual_rule(facts).visits == 18  # four fifths of the way: 10 + 0.2 x 40
+    # Of the four who came lately, four fifths of the way: 10 + 0.4 x 40.
+    assert usual_rule(facts).visits == 26
     without = best_customers(five(spend_lately=[np.nan] * 5, categories_lately=[0, 1, 2, 3, 4]), BestRule(50, 3, 5))
     assert without.tolist() == [False] * 3 + [True] * 2
 
@@ -158,12 +165,63 @@ def test_tags_worked_by_hand() -> None:
     assert {row["as_of"] for row in rows} == {"2024-04-01"}
     fewer, _ = customer_tags(facts, as_of="2024-04-01", able=frozenset({"spend"}))
     assert set(has) - set(fewer) == {
-        *("bargain_hunter", "full_price", "specialist", "responds", "growing", "shrinking")
+        *("bargain_hunter", "full_price", "specialist", "responds", "growing", "shrinking", "explorer")
     }
 
 
 def test_trend_is_the_last_three_periods_over_the_three_before() -> None:
-    assert spend_trend(np.array([[0, 0, 9, 0, 0, 4, 0, 0]], dtype=np.float32)).tolist() == [0.5]
+    spend = np.array([[0, 0, 9, 0, 0, 4, 0, 0]], dtype=np.float32)
+    assert spend_trend(spend, np.array([168.0])).tolist() == [0.5]
+    # Who came within the six periods has no spend before to compare with.
+    assert np.isnan(spend_trend(spend, np.array([167.0]))).all()
+
+
+def pictured(shop: Shop) -> tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]:
+    facts = customer_facts(shop)
+    columns, tables = portray(shop, facts, spend_by_period(shop)[1], rules=Rules(), scores={})
+    return columns, tables, {row["tag"]: row for row in tables["tags"]}
+
+
+def ordered(who: str, day: str, paid: str, *, off: str = "0", times: int = 6, product: str = "tea") -> list[str]:
+    days = pd.date_range(day, periods=times)
+    return [f"{who}{at:%m%d}{product},{who},{product},{at:%Y-%m-%d} 10:00:00,1,{paid},{off},x" for at in days]
+
+
+def test_most_customers_silent_for_a_year_leave_the_others_their_tags(make_shop: MakeShop) -> None:
+    lines = [line for n in range(17) for line in ordered(f"old{n}", "2022-03-01", "10")]
+    lines += ordered("new0", "2024-05-01", "10") + ordered("new1", "2024-05-01", "10")
+    lines += ordered("new2", "2024-05-01", "10", off="1", times=7)
+    columns, tables, tags = pictured(make_shop(*lines, as_of="2024-06-01"))
+    assert tables["best"]["rule"] == {"spend": 66.0, "categories": 0, "visits": 6}
+    assert tables["best"]["reach"] == {"spend": 1, "categories": None, "visits": 3}
+    assert np.flatnonzero(columns["best"]).tolist() == [2]
+    # Categories are not known, and nobody who came last month grows.
+    assert "explorer" not in tags
+    assert tags["growing"]["customers"] == tags["shrinking"]["customers"] == 0
+    assert (tags["bargain_hunter"]["customers"], tags["full_price"]["customers"]) == (1, 19)
+
+
+def test_who_never_came_lately_is_not_best_whatever_the_thresholds() -> None:
+    assert best_customers(five(categories_lately=[0] * 5), BestRule(0, 0, 0)).tolist() == [False] + [True] * 4
+
+
+def test_a_customer_with_amounts_left_empty_takes_no_tag_from_others(make_shop: MakeShop) -> None:
+    lines = [line for n in range(10) for line in ordered(f"c{n}", "2024-05-01", "" if n == 7 else f"{10 + n}")]
+    _, _, tags = pictured(make_shop(*lines, as_of="2024-06-01"))
+    assert tags["big_orders"]["threshold"] == pytest.approx(18.2)
+    assert tags["big_orders"]["customers"] == 1
+
+
+def test_a_tag_whose_threshold_nobody_gives_is_left_out(make_shop: MakeShop) -> None:
+    lines = ordered("ann", "2022-03-01", "10", off="1")
+    _, _, tags = pictured(make_shop(*lines, as_of="2024-06-01"))
+    assert not {"frequent", "big_orders", "bargain_hunter"} & set(tags)
+
+
+def test_the_top_category_is_one_whose_spend_is_known(make_shop: MakeShop) -> None:
+    lines = ordered("ann", "2024-05-01", "100", times=1) + ordered("ann", "2024-05-02", "", times=1, product="doll")
+    columns, _, _ = pictured(make_shop(*lines, goods=("tea,drinks,", "doll,toys,"), as_of="2024-06-01"))
+    assert columns["top_category"].tolist() == ["drinks"]
 
 
 def test_lifetime_value_is_margin_where_known_and_the_models_where_there_is_one() -> None:

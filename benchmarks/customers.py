@@ -28,7 +28,7 @@ import lifetimes
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, mean_absolute_error, roc_auc_score
+from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from features.engine import connect
 from features.home import Home
@@ -40,10 +40,10 @@ from features.settings import load_settings
 from features.sources import cdnow
 from training.dataset import examples
 from training.evaluate_customers import OURS, measure
-from training.metrics_outcome import paired_difference
+from training.metrics_outcome import auc_or_nan, average_precision_or_nan, paired_difference
 from training.moments import plan_moments
 from training.outcome_backtest import QUESTIONS, BackTest, Setting, learn, predict_with, read_setting, run_backtest
-from training.protocols import Context
+from training.protocols import Context, Metric
 
 OUT = Path(__file__).parent / "out"
 CUTOFFS = 6
@@ -137,11 +137,12 @@ def scores_at(backtest: BackTest, context: Context, failed: dict[str, str]) -> d
 def rolling(context: Context, model: str, cutoffs: Sequence[datetime]) -> dict[str, Any]:
     """Metrics at each cut-off, their means, and paired differences between ours and each peer over all of them."""
     failed: dict[str, str] = {}
-    actual, scored, at_each = [], [], {}
+    customers, actual, scored, at_each = [], [], [], {}
     for cutoff in cutoffs:
         setting = read_setting(context, model, as_of=cutoff)
         backtest = run_backtest(context, setting)
         scores = scores_at(backtest, context, failed)
+        customers.append(backtest.test[C.CUSTOMER_ID].to_numpy(object))
         actual.append(backtest.actual)
         scored.append(scores)
         at_each[f"{cutoff:%Y-%m-%d}"] = {
@@ -156,6 +157,7 @@ def rolling(context: Context, model: str, cutoffs: Sequence[datetime]) -> dict[s
         name: {
             metric: paired_difference(
                 compute,
+                customers,
                 actual,
                 [scores[OURS] for scores in scored],
                 [scores[name] for scores in scored],
@@ -179,7 +181,7 @@ def rolling(context: Context, model: str, cutoffs: Sequence[datetime]) -> dict[s
 def _metrics(model: str) -> Mapping[str, Any]:
     if model == "value":
         return {"mae": mean_absolute_error}
-    return {"auc": roc_auc_score, "average_precision": average_precision_score}
+    return {"auc": auc_or_nan, "average_precision": average_precision_or_nan}
 
 
 def cdnow_ranking(root: Path, threads: int) -> dict[str, Any]:
@@ -208,7 +210,7 @@ def cdnow_ranking(root: Path, threads: int) -> dict[str, Any]:
         "recency_rank": -(summary["age"] - summary["recency"]).to_numpy(float),
         **orders,
     }
-    rng = np.random.default_rng(0)
+    rng, asked = np.random.default_rng(0), test[C.CUSTOMER_ID].to_numpy(object)
     return {
         "about": {
             "customers": len(test),
@@ -218,7 +220,9 @@ def cdnow_ranking(root: Path, threads: int) -> dict[str, Any]:
         },
         "auc": {name: float(roc_auc_score(bought, values)) for name, values in scores.items()},
         "ours_minus": {
-            name: paired_difference(roc_auc_score, [bought], [scores[OURS]], [values], rng=rng, resamples=RESAMPLES)
+            name: paired_difference(
+                auc_or_nan, [asked], [bought], [scores[OURS]], [values], rng=rng, resamples=RESAMPLES
+            )
             for name, values in scores.items()
             if name != OURS
         },
@@ -243,9 +247,14 @@ def show_rolling(model: str, found: Mapping[str, Any]) -> None:
             continue
         gap = found["ours_minus"][name][first]
         ratio = found["mean"][OURS][first] / values[first]
-        print(f"{name:24}{cells}{ratio:13.4f}  {first} {gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]")
+        print(f"{name:24}{cells}{ratio:13.4f}  {first} {_with_ends(gap)}")
     for what, why in found["not_fitted"].items():
         print(f"  not fitted: {what}: {why}")
+
+
+def _with_ends(gap: Metric) -> str:
+    ends = "too few events" if gap.low is None or gap.high is None else f"{gap.low:+.4f}, {gap.high:+.4f}"
+    return f"{gap.value:+.4f} [{ends}]"
 
 
 def show_cdnow(found: Mapping[str, Any]) -> None:
@@ -256,7 +265,7 @@ def show_cdnow(found: Mapping[str, Any]) -> None:
     )
     for name, auc in found["auc"].items():
         gap = found["ours_minus"].get(name)
-        told = f"{found['auc'][OURS] / auc:10.4f}  {gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]" if gap else ""
+        told = f"{found['auc'][OURS] / auc:10.4f}  {_with_ends(gap)}" if gap else ""
         print(f"{name:24}{auc:10.4f}{told}")
     for what, why in found["not_fitted"].items():
         print(f"  not fitted: {what}: {why}")

@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import mean_absolute_error, roc_auc_score
+from sklearn.metrics import mean_absolute_error
 
 from features.errors import DataError
 from features.horizon import WEEK
+from features.schema import C
 from features.terminal import step
 from training.evaluate_customers import OURS, metric_of, our_metrics, peer_metrics
 from training.grades import grade
-from training.metrics_outcome import paired_difference
+from training.metrics_outcome import auc_or_nan, paired_difference
 from training.outcome_backtest import BackTest, read_setting, run_backtest
 from training.protocols import Context, Metric
 from training.report_runs import Report
-from training.segments import all_groups
+from training.segments import Group, all_groups, read_by_groups
 
 #: Cut-offs tested at, where nothing else is asked for.
 CUTOFFS = 6
@@ -38,11 +39,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CutOff:
-    """One cut-off: who was asked about, what was said, what came, and how good that was."""
+    """One cut-off: who was asked about (ids), what was said, what came, and how good that was."""
 
     model: str
     as_of: datetime
-    test: pd.DataFrame
+    customers: NDArray[np.object_]
     actual: NDArray[Any]
     predicted: Floats
     peers: Mapping[str, Floats]
@@ -68,6 +69,7 @@ class Rolling:
     tested: Sequence[CutOff]
     best_peer: str
     ahead: Metric
+    groups: Sequence[Group]  # over all cut-offs together; a customer counts at each
     stopped: str | None  # why there are no earlier cut-offs, where there are fewer than were asked for
 
     @property
@@ -89,7 +91,7 @@ class Rolling:
             "best_peer": self.best_peer,
             "ahead": {"value": self.ahead.value, "low": self.ahead.low, "high": self.ahead.high},
             "is_ahead": self.is_ahead,
-            "groups": self.groups(),
+            "groups": [group.as_json() for group in self.groups],
             "stopped": self.stopped,
         }
 
@@ -103,19 +105,9 @@ class Rolling:
             found[name] = {metric: float(np.mean([values[metric] for values in each])) for metric in shared}
         return found
 
-    def groups(self) -> list[dict[str, Any]]:
-        """How well the model does by group of customers, over all cut-offs together; a customer counts at each."""
-        test = pd.concat([one.test for one in self.tested], ignore_index=True)
-        actual, predicted = self.pooled()
-        groups = all_groups(test, actual, predicted, horizon_days=self.horizon_days, is_amount=self.is_amount)
-        return [group.as_json() for group in groups]
-
     def pooled(self) -> tuple[NDArray[Any], Floats]:
         """What came and what was said, of all cut-offs one after another."""
-        return (
-            np.concatenate([one.actual for one in self.tested]),
-            np.concatenate([one.predicted for one in self.tested]),
-        )
+        return _pooled(self.tested)
 
 
 def rolling_backtest(context: Context, model: str, *, cutoffs: int = CUTOFFS, every_days: int | None = None) -> Rolling:
@@ -127,30 +119,39 @@ def rolling_backtest(context: Context, model: str, *, cutoffs: int = CUTOFFS, ev
     horizon = newest.horizon_days
     apart = timedelta(days=every_days or max(horizon // WEEK, 1) * WEEK)
     tested: list[CutOff] = []
+    described: list[pd.DataFrame] = []
     stopped = None
     for place in range(cutoffs):
         moment = newest.moments.test - place * apart
         try:
             setting = read_setting(context, model, as_of=moment)
             with step(f"{model} as of {moment:%Y-%m-%d}"):
-                tested.append(_tested(run_backtest(context, setting)))
+                backtest = run_backtest(context, setting)
+                tested.append(_tested(backtest))
+                # All the features of every cut-off would fill the memory of a large shop; the groups read few.
+                described.append(read_by_groups(backtest.test))
         except DataError as error:
             if not tested:
                 raise
             stopped = str(error)
             break
     tested.reverse()
+    described.reverse()
     metric = metric_of(newest.question)
     peer = best_peer(tested, metric, lower=newest.question.is_amount)
     lead = paired_difference(
-        mean_absolute_error if newest.question.is_amount else roc_auc_score,
+        mean_absolute_error if newest.question.is_amount else auc_or_nan,
+        [one.customers for one in tested],
         [one.actual for one in tested],
         [one.predicted for one in tested],
         [one.peers[peer] for one in tested],
         rng=np.random.default_rng(newest.config.seed),
         resamples=RESAMPLES,
     )
-    return Rolling(model, metric, horizon, newest.event, newest.question.is_amount, tested, peer, lead, stopped)
+    is_amount = newest.question.is_amount
+    together = pd.concat(described, ignore_index=True)
+    groups = all_groups(together, *_pooled(tested), horizon_days=horizon, is_amount=is_amount)
+    return Rolling(model, metric, horizon, newest.event, is_amount, tested, peer, lead, groups, stopped)
 
 
 def best_peer(tested: Sequence[CutOff], metric: str, *, lower: bool) -> str:
@@ -172,11 +173,15 @@ def flat(metrics: Sequence[Metric], peers: Mapping[str, Mapping[str, float]]) ->
     return found | {f"peer.{name}.{key}": value for name, values in peers.items() for key, value in values.items()}
 
 
+def _pooled(tested: Sequence[CutOff]) -> tuple[NDArray[Any], Floats]:
+    return np.concatenate([one.actual for one in tested]), np.concatenate([one.predicted for one in tested])
+
+
 def _tested(backtest: BackTest) -> CutOff:
     return CutOff(
         model=backtest.setting.question.model,
         as_of=backtest.setting.moments.test,
-        test=backtest.test,
+        customers=backtest.test[C.CUSTOMER_ID].to_numpy(object),
         actual=backtest.actual,
         predicted=backtest.predicted,
         peers=backtest.peers,
@@ -192,7 +197,7 @@ def _values(one: CutOff) -> dict[str, float]:
 def _as_json(one: CutOff) -> dict[str, Any]:
     return {
         "as_of": f"{one.as_of:%Y-%m-%d}",
-        "customers": len(one.test),
+        "customers": len(one.actual),
         "happened": float(one.actual.mean()),
         "predicted": float(one.predicted.mean()),
         "grade": one.grade,

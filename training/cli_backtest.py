@@ -74,19 +74,32 @@ def _one(
             from training.plots_rolling import ranking_pictures
 
             found = rolling_ranking(context, cutoffs=cutoffs, every_days=every_days)
-            report = ranking_report(found, context.lake.version, ranking_pictures(found, Path(directory)))
+            pictures = ranking_pictures(found, Path(directory))
+            report = ranking_report(found, context.lake.version, pictures)
         else:
             from training.backtest import report_of, rolling_backtest
             from training.plots_rolling import rolling_pictures
 
             found = rolling_backtest(context, model, cutoffs=cutoffs, every_days=every_days)
-            report = report_of(found, context.lake.version, rolling_pictures(found, Path(directory)))
-        run_id = log_report(open_registry(context.home), report)
+            pictures = rolling_pictures(found, Path(directory))
+            report = report_of(found, context.lake.version, pictures)
+        # Before the log: where MLflow cannot be written, the pictures that took so long are there all the same.
         if plots is not None:
             plots.mkdir(parents=True, exist_ok=True)
-            for picture in report.pictures:
+            for picture in pictures:
                 shutil.copy(picture, plots / f"{model}-{picture.name}")
+        run_id = log_report(open_registry(context.home), report)
     return found, run_id
+
+
+def lead_in_words(found: Rolling | RankingRolling) -> str:
+    """How far ahead of the best simple rule, and how sure that is."""
+    lead, peer = found.ahead, found.best_peer.replace("_", " ")
+    told = f"{found.metric} less that of {peer}, the best simple rule: {lead.value:+.4f}"
+    if lead.low is None or lead.high is None:
+        return f"{told}; with so few events how sure that is cannot be told: not surely ahead."
+    sure = "surely ahead" if found.is_ahead else "not surely ahead"
+    return f"{told}, 95% interval {lead.low:+.4f} to {lead.high:+.4f}: {sure}."
 
 
 def _show(found: Rolling | RankingRolling, run_id: str) -> None:
@@ -111,12 +124,7 @@ def _show(found: Rolling | RankingRolling, run_id: str) -> None:
         ("model", *names),
         [(name, *(_number(values.get(metric)) for metric in names)) for name, values in means.items()],
     )
-    lead = found.ahead
-    sure = "surely ahead" if found.is_ahead else "not surely ahead"
-    out.print(
-        f"\n{found.metric} less that of {found.best_peer.replace('_', ' ')}, the best simple rule: {lead.value:+.4f}, "
-        f"95% interval {lead.low:+.4f} to {lead.high:+.4f}: {sure}."
-    )
+    out.print(f"\n{lead_in_words(found)}")
     for group in told.get("groups", ()):
         if group["weak"]:
             kind = group["kind"].removeprefix("attribute_").replace("_", " ")

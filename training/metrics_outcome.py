@@ -177,8 +177,19 @@ def with_intervals(
     return found
 
 
+def auc_or_nan(happened: Bools, scores: Floats) -> float:
+    """The area under the ROC curve; NaN where one class is missing."""
+    return float(roc_auc_score(happened, scores)) if 0 < happened.sum() < len(happened) else np.nan
+
+
+def average_precision_or_nan(happened: Bools, scores: Floats) -> float:
+    """The average precision; NaN where it happened to nobody."""
+    return float(average_precision_score(happened, scores)) if happened.any() else np.nan
+
+
 def paired_difference(
     metric: Callable[[NDArray, NDArray], float],
+    customers: Sequence[NDArray],
     actual: Sequence[NDArray],
     ours: Sequence[NDArray],
     theirs: Sequence[NDArray],
@@ -186,18 +197,30 @@ def paired_difference(
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> Metric:
-    """Mean over back-tests of metric(ours) - metric(theirs), with its 95% interval.
+    """Mean over back-tests of metric(ours) - metric(theirs), with its 95% interval; a list entry is a back-test.
 
-    Both are measured on the same draws of customers, each back-test drawn anew, so what is hard for both cancels.
+    `customers` are ids. Both are measured on the same draws, so what is hard for both cancels; a customer is drawn with
+    all of their back-tests (a cluster bootstrap: Field and Welsh 2007), for one who is easy in May is easy in June.
+    Draws in which a back-test is not defined do not count; where they are more than UNDEFINED, there are no ends.
     """
+    everybody, codes = np.unique(np.concatenate(customers), return_inverse=True)
+    starts = np.cumsum([len(asked) for asked in customers])[:-1]
+    of_each = np.split(codes, starts)
+    n = len(everybody)
 
-    def mean_of(rows: Sequence[NDArray[np.int64]]) -> float:
-        parts = zip(actual, ours, theirs, rows, strict=True)
-        return float(np.mean([metric(a[r], o[r]) - metric(a[r], t[r]) for a, o, t, r in parts]))
+    def mean_of(times: NDArray[np.int64]) -> float:
+        found = []
+        for code, a, o, t in zip(of_each, actual, ours, theirs, strict=True):
+            rows = np.repeat(np.arange(len(a)), times[code])
+            found.append(metric(a[rows], o[rows]) - metric(a[rows], t[rows]) if len(rows) else np.nan)
+        return float(np.mean(found))
 
-    point = mean_of([np.arange(len(a)) for a in actual])
-    draws = [mean_of([rng.integers(0, len(a), len(a)) for a in actual]) for _ in range(resamples)]
-    low, high = np.quantile(draws, (0.025, 0.975))
+    point = mean_of(np.ones(n, dtype=np.int64))
+    draws = np.array([mean_of(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(resamples)])
+    defined = draws[np.isfinite(draws)]
+    if len(defined) < (1 - UNDEFINED) * resamples:
+        return Metric("difference", point)
+    low, high = np.quantile(defined, (0.025, 0.975))
     return Metric("difference", point, float(low), float(high))
 
 

@@ -8,13 +8,11 @@ from typing import Any
 
 from training.protocols import Metric
 from training.searches import Search
-from training.tracking import LOCK, Registry
+from training.tracking import LOCK, LONGEST_WRITE, Registry
 from training.versions import logged_name
 
 #: The tag by which MLflow shows a run below another.
 PARENT = "mlflow.parentRunId"
-#: Seconds that another writer of the registry is waited for.
-LONGEST_WRITE = 60
 FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"
 
 

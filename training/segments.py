@@ -79,6 +79,12 @@ def groupings(frame: pd.DataFrame, *, horizon_days: int) -> Mapping[str, Labels]
     return found | attribute_groups(frame)
 
 
+def read_by_groups(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns that `groupings` reads."""
+    read = {"days_since_last_order", "days_since_first_order", "orders_life"}
+    return frame[[name for name in frame.columns if name in read or str(name).startswith(ATTRIBUTE)]]
+
+
 def attribute_groups(frame: pd.DataFrame) -> dict[str, Labels]:
     """By attribute of the shop's customers, (rows,) the group of each: its values, or quarters of its numbers."""
     found = {}

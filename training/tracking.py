@@ -56,6 +56,8 @@ with warnings.catch_warnings():
 #: The file of a bundle that is the whole model as LightGBM text; a bundle without it is logged as a pyfunc.
 BOOSTER = "model.txt"
 LOCK = "registry"
+#: Seconds for which what took long to make waits for another writer of the registry.
+LONGEST_WRITE = 60
 _FINISHED = "regulars.finished"
 STARTED = "regulars.started"
 _ABOUT = "regulars.about"

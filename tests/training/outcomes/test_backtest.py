@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from features.errors import DataError
 from features.settings import current_settings
 from serving.cli import app
 from training.backtest import CutOff, Rolling, best_peer, rolling_backtest
+from training.cli_backtest import lead_in_words
 from training.protocols import Context, Metric
+from training.report_runs import Report, log_report
+from training.tracking import LOCK as REGISTRY_LOCK
 from training.tracking import open_registry
 
 
@@ -94,9 +99,7 @@ def test_a_shop_too_young_for_any_cut_off_is_refused(shop: Context) -> None:
 def month(**aucs: float) -> CutOff:
     empty = np.empty(0)
     scores = {name: {"auc": value} for name, value in aucs.items()}
-    return CutOff(
-        "churn", pd.Timestamp("2024-06-01"), pd.DataFrame(), empty, empty, dict.fromkeys(aucs, empty), [], scores
-    )
+    return CutOff("churn", pd.Timestamp("2024-06-01"), empty, empty, empty, dict.fromkeys(aucs, empty), [], scores)
 
 
 def test_the_peer_to_beat_is_the_best_on_average_and_not_of_one_month() -> None:
@@ -105,10 +108,48 @@ def test_the_peer_to_beat_is_the_best_on_average_and_not_of_one_month() -> None:
     assert best_peer(months, "auc", lower=True) == "recency"
 
 
+def rolling(lead: Metric, *, is_amount: bool = False) -> Rolling:
+    return Rolling("m", "auc", 28, "", is_amount, [], "recency_rank", lead, [], None)
+
+
+def test_a_lead_whose_interval_is_not_known_is_told_without_one() -> None:
+    rule = "auc less that of recency rank, the best simple rule: +0.0200"
+    assert lead_in_words(rolling(Metric("difference", 0.02, 0.01, 0.03))) == (
+        f"{rule}, 95% interval +0.0100 to +0.0300: surely ahead."
+    )
+    few = lead_in_words(rolling(Metric("difference", 0.02)))
+    assert few == f"{rule}; with so few events how sure that is cannot be told: not surely ahead."
+
+
+def test_a_report_waits_for_another_writer_and_its_pictures_are_there_when_it_cannot_be_logged(
+    told: dict, shop: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, registry = threading.Event(), open_registry(shop.home)
+
+    def write() -> None:
+        with shop.home.lock(REGISTRY_LOCK):
+            held.set()
+            time.sleep(0.5)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    held.wait()
+    run_id = log_report(registry, Report("backtest-wait", "waits", {}, {"auc": [0.7]}))
+    writer.join()
+    assert registry.client.get_run(run_id).info.status == "FINISHED"
+
+    monkeypatch.setattr("training.report_runs.LONGEST_WRITE", 0)
+    with shop.home.lock(REGISTRY_LOCK):
+        asked = ["backtest", "value", "--cutoffs", "1", "--plots", str(tmp_path / "plots")]
+        result = CliRunner().invoke(app, asked)
+    assert result.exit_code != 0
+    assert (tmp_path / "plots" / "value-over_time.png").exists()
+
+
 def test_ahead_means_that_the_whole_interval_is_on_the_better_side() -> None:
     def sure(*, is_amount: bool, low: float, high: float) -> bool:
         lead = Metric("difference", 0.0, low, high)
-        return Rolling("m", "auc", 28, "", is_amount, [], "recency", lead, None).is_ahead
+        return rolling(lead, is_amount=is_amount).is_ahead
 
     assert sure(is_amount=False, low=0.01, high=0.02)
     assert not sure(is_amount=False, low=-0.01, high=0.02)

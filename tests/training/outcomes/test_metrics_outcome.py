@@ -9,6 +9,8 @@ from scipy.special import expit, logit
 
 from training.metrics_outcome import (
     amount_metrics,
+    auc_or_nan,
+    average_precision_or_nan,
     calibration_error,
     calibration_intercept,
     calibration_slope,
@@ -18,6 +20,7 @@ from training.metrics_outcome import (
     top_share,
     with_intervals,
 )
+from training.protocols import Metric
 
 # Five customers; those who stopped are the first and the third.
 HAPPENED = np.array([True, False, True, False, False])
@@ -161,11 +164,67 @@ def test_paired_difference_of_a_ranking_with_itself_is_nothing() -> None:
     happened = rng.random(200) < 0.3
     scores = happened + rng.normal(size=200)
 
-    def auc(actual: np.ndarray, predicted: np.ndarray) -> float:
-        return ranking_of(actual, predicted)["auc"]
-
-    same = paired_difference(auc, [happened], [scores], [scores], rng=rng, resamples=20)
+    who = [np.arange(200)]
+    same = paired_difference(auc_or_nan, who, [happened], [scores], [scores], rng=rng, resamples=20)
     assert (same.value, same.low, same.high) == (0, 0, 0)
-    better = paired_difference(auc, [happened], [scores], [rng.normal(size=200)], rng=rng, resamples=200)
+    better = paired_difference(auc_or_nan, who, [happened], [scores], [rng.normal(size=200)], rng=rng, resamples=200)
     assert better.low is not None
     assert better.low > 0
+
+
+def test_the_same_customers_asked_the_same_in_six_months_are_no_surer_than_in_one() -> None:
+    rng = np.random.default_rng(1)
+    happened = rng.random(200) < 0.3
+    ours, theirs = happened + rng.normal(size=200), happened + rng.normal(size=200)
+
+    def asked(months: int, ids: list[np.ndarray]) -> Metric:
+        parts = ([part] * months for part in (happened, ours, theirs))
+        return paired_difference(auc_or_nan, ids, *parts, rng=np.random.default_rng(2), resamples=60)
+
+    once, people = asked(1, [np.arange(200)]), [np.arange(200)] * 6
+    often, others = asked(6, people), asked(6, [month * 200 + np.arange(200) for month in range(6)])
+    assert (often.value, often.low, often.high) == pytest.approx((once.value, once.low, once.high))
+    assert others.high - others.low < 0.6 * (once.high - once.low)
+
+
+def mean_error(actual: np.ndarray, predicted: np.ndarray) -> float:
+    return float(np.abs(actual - predicted).mean())
+
+
+def test_two_that_are_equally_good_are_seldom_told_apart_by_months_of_the_same_customers() -> None:
+    def told_apart(seed: int) -> bool:
+        rng = np.random.default_rng(seed)
+        # What either gets wrong of a customer lasts; ids stand in another order each month, and some are missing.
+        wrong, other = rng.normal(size=(2, 200))
+        ids = [rng.permutation(200)[:180] for _ in range(6)]
+        came = [rng.normal(size=180) for _ in ids]
+        ours = [amount + wrong[who] for amount, who in zip(came, ids, strict=True)]
+        theirs = [amount + other[who] for amount, who in zip(came, ids, strict=True)]
+        lead = paired_difference(mean_error, ids, came, ours, theirs, rng=rng, resamples=60)
+        return lead.low > 0 or lead.high < 0
+
+    assert sum(told_apart(seed) for seed in range(60)) <= 8
+
+
+def test_draws_in_which_nothing_happened_do_not_count_and_too_many_of_them_leave_no_interval() -> None:
+    rng = np.random.default_rng(3)
+
+    def asked(events: int, months: int) -> Metric:
+        happened = [np.arange(100) < events] * months
+        scores = [rng.random(100) + one for one in happened]
+        return paired_difference(
+            auc_or_nan, [np.arange(100)] * months, happened, scores, scores[::-1], rng=rng, resamples=60
+        )
+
+    five, one = asked(5, 6), asked(1, 2)
+    assert five.low <= five.value <= five.high
+    assert (one.low, one.high) == (None, None)
+    assert np.isfinite(one.value)
+
+
+def test_average_precision_and_auc_of_what_never_happened_are_not_known() -> None:
+    nobody = np.zeros(4, bool)
+    assert np.isnan(auc_or_nan(nobody, np.arange(4.0)))
+    assert np.isnan(average_precision_or_nan(nobody, np.arange(4.0)))
+    assert np.isnan(auc_or_nan(~nobody, np.arange(4.0)))
+    assert average_precision_or_nan(~nobody, np.arange(4.0)) == 1.0

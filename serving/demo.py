@@ -54,6 +54,8 @@ def demo(settings: Settings, *, once: bool) -> None:
 
 def _prepare(settings: Settings, home: Home) -> None:
     from features.ingest import ingest
+    from training.cli_insight import picturing
+    from training.insight.keep import keep_insight
     from training.protocols import Context
     from training.run import NOT_TRAINED, train
     from training.score import score
@@ -74,6 +76,8 @@ def _prepare(settings: Settings, home: Home) -> None:
         raise RegularsError("No model could be trained; the reasons stand above.")
     for note in score(context, at=datetime.now(UTC)).notes:
         progress.print(f"[yellow]note[/] {escape(note)}")
+    with picturing() as done:
+        keep_insight(context, at=datetime.now(UTC), done=done)
 
 
 def _refuse_other_data(home: Home) -> None:

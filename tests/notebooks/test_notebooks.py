@@ -49,6 +49,17 @@ def test_from_orders_to_a_promoted_model(home: Home) -> None:
     assert (home.scores / "CURRENT").is_file()
 
 
+def test_the_shop_in_pictures(home: Home) -> None:
+    notebook = nbformat.read(NOTEBOOKS / "07-the-shop-in-pictures.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    said = outputs_of(notebook)
+    assert [output["text"] for output in said if output.get("name") == "stderr"] == []
+    assert sum("image/png" in output.get("data", {}) for output in said) == 3
+    assert said[0]["text"].startswith("400 customers")
+    assert "Champions" in "".join(output.get("data", {}).get("text/plain", "") for output in said)
+    assert not home.insight.exists()  # it looks, and keeps nothing
+
+
 def test_orders_load_in_a_notebook_without_widgets(tmp_path: Path, home: Home) -> None:
     """DuckDB has other rules about progress bars in a notebook than elsewhere."""
     lines = [

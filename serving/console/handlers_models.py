@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from starlette.responses import FileResponse, Response
 
 from features.home import Home
+from serving.console.drift import drift_of
 from serving.console.forms import asked_of
 from serving.console.registry import Registry
 from serving.console.visit import Visit
@@ -70,6 +71,7 @@ async def the_page(visit: Visit) -> Response:
         models=MODELS,
         changes=changes[::-1][:MOST_CHANGES],
         done=done,
+        drift=await asyncio.to_thread(drift_of, visit.runtime.holder.home),
         problem=visit.runtime.holder.problem,
         database=visit.runtime.holder.home.mlflow.resolve() / "mlflow.db",
     )

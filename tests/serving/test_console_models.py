@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -82,3 +83,14 @@ def test_an_administrator_meets_the_gate_and_rolls_back_and_the_log_names_them(r
 def html_picture(part: str) -> str:
     """Where the first plot is."""
     return re.search(r'<img [^>]*src="([^"]+)"', part).group(1).replace("&amp;", "&")
+
+
+def test_the_drift_found_last_stands_on_the_page_with_its_alerts(runtime: Runtime) -> None:
+    folder = runtime.holder.home.root / "drift"
+    folder.mkdir(exist_ok=True)
+    weeks = [{"as_of": "2024-06-02T00:00:00", "customers": 9, "scores": 0.31, "features": {"orders": 0.4}, "mean": 0.2}]
+    found = {"version": 2, "lake": "lake2", "weeks": weeks, "level": None, "alerts": ["the scores have moved"]}
+    (folder / "churn.json").write_text(json.dumps(found))
+    text = logged_in(runtime, KeyScope.RETENTION).page.text
+    for told in ("0.31", "orders", "0.40", "the scores have moved", "2 Jun 2024"):
+        assert told in text

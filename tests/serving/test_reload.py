@@ -88,6 +88,8 @@ leave_pandas_out()
 from features.home import Home
 from serving.reload import Holder
 from serving.worker import make_worker
+from training.insight.files import read_insight
+import serving.console.routes
 assert Holder(Home(Path(sys.argv[1]))).refresh()
 print("pandas" in sys.modules)
 import pyarrow as pa

@@ -77,5 +77,8 @@
       new ResizeObserver(function () { if (place.clientWidth) { chart.setSize({ width: place.clientWidth, height: place.clientHeight }); } }).observe(place);
     });
   }
+  // On a small screen the list comes first.
+  const box = document.querySelector(".filter-box");
+  if (box && !box.dataset.keep && window.matchMedia("(max-width: 820px)").matches) { box.open = false; }
   draw(document);
 })();

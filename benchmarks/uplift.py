@@ -36,13 +36,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from training.boosting import predict
 from training.uplift_arms import CONFIG, learn_arms, on
 from training.uplift_learners import LEARNERS
 
 OUT = Path(__file__).parent / "out"
 TESTED = 20_000
 WORLDS: Mapping[str, float] = {"mixed": 1.0, "gentle": 0.5, "none": 0.0}
-OURS = "regulars "
+OURS, RISK = "regulars ", "most at risk first"
 #: Effects that differ by less than this (standard deviation) have no order to be found.
 EQUAL = 0.02
 #: Our trees, as LightGBM's scikit-learn classes are told of them.
@@ -85,11 +86,15 @@ def customers(n: int, strength: float, rng: np.random.Generator) -> Made:
 
 
 def ours(made: Made, treated: Any, kept: Any, share: float, threads: int, seed: int) -> dict[str, Any]:
-    """Our three learners, all from the same two models of who stays."""
+    """Our three learners, all from the same two models of who stays; and the risk of those left alone, as an order."""
     config = on(threads, seed)
-    _, arms = learn_arms(made.frame, treated, kept, config=config)
+    table, arms = learn_arms(made.frame, treated, kept, config=config)
     chance = np.full(len(treated), share)
-    return {
+
+    def risk(frame: pd.DataFrame) -> Floats:
+        return 1 - predict(arms.alone, table.encode(frame), threads=threads)
+
+    return {RISK: risk} | {
         f"{OURS}{kind.upper()}": learner(config).fit(made.frame, treated, kept, probability=chance, arms=arms).predict
         for kind, learner in LEARNERS.items()
     }
@@ -133,8 +138,8 @@ def measured(draws: list[Draw], threads: int, rivals: Path | None) -> list[dict[
     found = []
     for draw, answers in zip(draws, theirs, strict=True):
         mine = ours(draw.made, draw.treated, draw.kept, draw.share, threads, draw.seed)
-        said = {name: predict(draw.other.frame) for name, predict in mine.items()}
-        said |= answers | {"most at risk first": -draw.other.stays}
+        said = {name: ask(draw.other.frame) for name, ask in mine.items()}
+        said |= answers
         effect = draw.other.effect
         found.append(
             {
@@ -170,10 +175,12 @@ def main() -> None:
     parser.add_argument("--holdout", type=float, nargs="+", default=[0.1, 0.5])
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--threads", type=int, default=int(os.environ.get("REGULARS_THREADS", "2")))
+    parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--rivals", type=Path, help="the Python of the environment with the rivals")
     arguments = parser.parse_args()
     kept: list[dict[str, Any]] = []
-    for world, strength in WORLDS.items():
+    for world in arguments.worlds:
+        strength = WORLDS[world]
         for n in arguments.customers:
             for holdout in arguments.holdout:
                 draws = [Draw.of(n, 1 - holdout, strength, seed) for seed in range(arguments.draws)]

@@ -39,6 +39,8 @@ class Holder:
         self.metrics = metrics or Metrics()
         self.pin = pin
         self.state = State()
+        #: What was loaded before workers were forked. To free it would copy the memory that they share to each of them.
+        self.kept: State | None = None
         self.variants: dict[str, State] = {}
         self.static: tuple[str, ...] = static_list(home, fallback_file)
         self.problem: str | None = None

@@ -50,6 +50,7 @@ def make_worker() -> tuple[Runtime, ASGIApp]:
         for name in _IMPORTED_LATER:
             importlib.import_module(name)
         holder.refresh()
+        holder.kept = holder.state
         freeze()
         fork_workers(settings.workers)
     runtime = open_runtime(settings, metrics=metrics, holder=holder)

@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env demo test lint types imports audit lock clean
+.PHONY: help env demo test lint types imports audit docs lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -36,6 +36,9 @@ audit: $(READY) ## ask the advisory database about every locked package
 
 test: $(READY) ## lint, types, import rules and the whole test suite (PYTEST_ARGS="..." for a part)
 	@BIN="$(BIN)" PYTHON="$(PYTHON)" AGAIN="$(AGAIN)" bash .ci/test.sh $(PYTEST_ARGS)
+
+docs: $(READY) ## build the documentation into site/, to read without a network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "Open site/index.html"
 
 lock: $(READY) ## resolve the locked versions anew (names, versions and hashes; no addresses)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

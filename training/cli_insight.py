@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -43,9 +44,16 @@ def picturing() -> Iterator[Callable[[str], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with step(title), Progress(*columns, console=progress, transient=True) as bar:
-        task = bar.add_task(title, total=len(STEPS))
-        yield lambda name: bar.update(task, advance=1, description=f"{title}: {name.replace('_', ' ')}")
+    started = time.perf_counter()
+    with Progress(*columns, console=progress, transient=True) as bar:
+        task = bar.add_task(f"{title}: {STEPS[0]}", total=len(STEPS))
+
+        def done(name: str) -> None:
+            following = STEPS[min(STEPS.index(name) + 1, len(STEPS) - 1)]
+            bar.update(task, advance=1, description=f"{title}: {following.replace('_', ' ')}")
+
+        yield done
+    progress.print(f"[green]\N{CHECK MARK}[/] {title} [dim]{time.perf_counter() - started:.1f} s[/]")
 
 
 def kept_now(rules: Rules | None = None) -> Insight:

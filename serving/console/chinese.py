@@ -76,6 +76,7 @@ CHINESE: Mapping[str, str] = {
     "any": "不限",
     "anybody or nobody": "不限",
     "Assigned to": "负责人",
+    "Attribute": "客户属性",
     "Back-test as of {day}, of the tenth of customers with the highest risk": (
         "回测日期 {day}，风险最高的十分之一客户"
     ),

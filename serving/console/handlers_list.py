@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from starlette.responses import Response, StreamingResponse
 
 from serving.answering import count_strategy
+from serving.console.attributes import Attribute, attributes
 from serving.console.export import MOST_IN_WORKBOOK, csv_header, csv_rows, workbook_of
 from serving.console.forms import asked_of
 from serving.console.handlers_shop import group_choices, insight_of
@@ -69,6 +70,7 @@ async def the_page(visit: Visit) -> Response:
         me=ME,
         nobody=NOBODY,
         sizes=SIZES,
+        attributes=await attributes_of(visit),
         groups=group_choices(await insight_of(visit), visit.lang),
         stages=ACTIVE_STAGES,
         backtest=backtest_of(visit, MODEL),
@@ -93,8 +95,14 @@ async def asked_and_found(visit: Visit, *, page: int | None = None) -> tuple[Lis
         rest_days=visit.runtime.settings.contact_rest_days,
         lang=visit.lang,
         insight=await insight_of(visit) if asked.groups else None,
+        known=await attributes_of(visit) if asked.attribute else None,
     )
     return asked, found
+
+
+async def attributes_of(visit: Visit) -> Mapping[str, Attribute]:
+    """What the shop's own file of customers says of them."""
+    return await asyncio.to_thread(attributes, (visit.state, visit.runtime.holder.home))
 
 
 async def lines_of(visit: Visit, rows: NDArray[Any]) -> list[Line]:

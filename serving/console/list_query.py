@@ -27,6 +27,7 @@ class ListQuery(Struct, frozen=True, omit_defaults=True):
     segment: Annotated[str, Meta(max_length=100)] | None = None  # of the shop's picture, as grade and tag
     grade: Annotated[str, Meta(max_length=100)] | None = None
     tag: Annotated[str, Meta(max_length=100)] | None = None
+    attribute: Annotated[str, Meta(max_length=300)] | None = None  # name=value, of the shop's file of customers
     overdue: bool = False
     agent: Annotated[str, Meta(max_length=100)] | None = None
     find: Annotated[str, Meta(max_length=200)] | None = None  # part of a customer's id

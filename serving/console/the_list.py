@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from serving.at_risk import Listing, listing, scored
+from serving.console.attributes import Attribute, who_has
 from serving.console.list_query import ME, NOBODY, ListQuery
 from serving.console.per_state import PerState
 from serving.console.picture import in_scores
@@ -54,21 +55,22 @@ def find(
     rest_days: float,
     lang: str,
     insight: Insight | None = None,
+    known: Mapping[str, Attribute] | None = None,
 ) -> Found:
     """Whom the list shows, on all of its pages. `who` is the agent that asks, `now` in UTC.
 
-    Without the shop's picture nobody is in any of its groups.
+    Without the shop's picture nobody is in any of its groups, nor has anybody an attribute that is not `known`.
     """
     found = listing(state, asked.of_the_api(lang), contacts, now=now, rest_days=rest_days)
     columns, rows = state.columns, found.rows
     if columns is None:
         return Found(found, rows, 0.0, 0.0)
-    kept = _narrowed(state, asked, contacts, who=who, insight=insight)
+    kept = _narrowed(state, asked, contacts, who=who, insight=insight, known=known or {})
     if kept is not None:
         rows = rows[kept[rows]]
     if asked.up:
-        known = np.isfinite(columns.numbers[found.sorted_by][rows])
-        rows = np.concatenate([rows[known][::-1], rows[~known]])
+        counted = np.isfinite(columns.numbers[found.sorted_by][rows])
+        rows = np.concatenate([rows[counted][::-1], rows[~counted]])
     numbers = columns.numbers
     return Found(
         found,
@@ -78,7 +80,15 @@ def find(
     )
 
 
-def _narrowed(state: State, asked: ListQuery, contacts: Contacts, *, who: str, insight: Insight | None) -> Mask | None:
+def _narrowed(
+    state: State,
+    asked: ListQuery,
+    contacts: Contacts,
+    *,
+    who: str,
+    insight: Insight | None,
+    known: Mapping[str, Attribute],
+) -> Mask | None:
     """Which customers pass the filters that the API's list has not; None where none is set."""
     table = state.customers
     if table is None:
@@ -93,6 +103,9 @@ def _narrowed(state: State, asked: ListQuery, contacts: Contacts, *, who: str, i
     if asked.groups:
         nobody = np.zeros(table.num_rows, dtype=bool)
         masks.append(nobody if insight is None else in_scores(state, insight, asked.groups))
+    if asked.attribute is not None:
+        have = who_has(known, asked.attribute)
+        masks.append(np.zeros(table.num_rows, dtype=bool) if have is None else have)
     if asked.agent is not None:
         masks.append(_of_agent(state, contacts, who if asked.agent == ME else asked.agent))
     if not masks:

@@ -23,6 +23,7 @@ PRODUCTS = [
     {"product_id": f"p{n:02}", "name": f"{CATEGORIES[n % 4]} {n}", "category": CATEGORIES[n % 4], "price": 1.5 + n}
     for n in range(16)
 ]
+HOUSEHOLDS = ("single", "couple", "family")
 STAGES = ("regular", "slipping", "new", "regular", "slipping", "lapsed")
 CHURN_BACKTEST = {
     "test_as_of": (AS_OF - timedelta(days=28)).isoformat(),
@@ -44,6 +45,11 @@ path = "products.csv"
 product_id = "product_id"
 name = "name"
 category = "category"
+
+[customers]
+path = "customers.csv"
+customer_id = "customer_id"
+household = "household"
 
 [contacts]
 path = "contacts.csv"
@@ -123,6 +129,8 @@ def open_shop(root: Path, write_scores: object) -> Home:
         table = csv.DictWriter(file, ["product_id", "name", "category"], extrasaction="ignore")
         table.writeheader()
         table.writerows(PRODUCTS)
+    homes = "".join(f"{name_of(number)},{HOUSEHOLDS[number % 3]}\n" for number in range(CUSTOMERS))
+    (files / "customers.csv").write_text(f"customer_id,household\n{homes}")
     (files / "shop.toml").write_text(MAPPING)
     settings = load_settings(home=root / "home", threads=1, seed=1)
     ingest("files", settings, mapping=files / "shop.toml", replace=False, now=AS_OF.replace(tzinfo=None))

@@ -95,6 +95,9 @@ def test_filters_of_the_console_narrow_the_list_to_whom_they_name(browser: Brows
     assert every_customer(browser, "reason=spend_down") == spends_less
     assert every_customer(browser, "find=C1") == [one for one in everybody if "c1" in one]
     assert every_customer(browser, "overdue=true&reason=spend_down") == [one for one in overdue if one in spends_less]
+    families = [one for one in everybody if numbers[one] % 3 == 2]
+    assert every_customer(browser, "attribute=household%3Dfamily") == families
+    assert every_customer(browser, "attribute=household%3Dcastle") == []
     # What lowers the risk is no reason for it.
     assert every_customer(browser, "reason=weeks") == []
     assert "Nobody matches" in browser.page.text

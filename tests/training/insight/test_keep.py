@@ -10,11 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.errors import ConfigError, DataError
 from features.home import Home
+from features.lake import read_lake
 from tests.training.insight.conftest import AT
+from training.bundle import seal
 from training.insight.faces import ALL
 from training.insight.files import CUSTOMERS, Insight, current_version, read_insight
 from training.insight.keep import keep_insight
@@ -129,3 +133,28 @@ def test_the_page_of_metrics_is_the_one_the_functions_give() -> None:
 
 def test_tables_are_plain_json(kept: Insight) -> None:
     assert json.loads(json.dumps(kept.tables, allow_nan=False)) == kept.tables
+
+
+def test_predicted_values_and_the_horizon_come_from_the_scoring_of_the_same_moment(
+    kept: Insight, pictured_context: Context, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    shutil.copytree(pictured_context.home.lake, home.lake)
+    settings = pictured_context.settings.model_copy(update={"home": home.root})
+    context = Context(settings=settings, home=home, lake=read_lake(home))
+    scoring = home.scores / "versions" / "s1"
+    scoring.mkdir(parents=True)
+    ids = kept.customers["customer_id"].to_pylist()[1:]  # the first has no score
+    scores = pa.table({"customer_id": ids[::-1], "expected_spend": np.arange(len(ids), dtype=float)[::-1]})
+    pq.write_table(scores, scoring / "customers.parquet")
+    about = {"lake_version": context.lake.version, "as_of": kept.about["as_of"], "horizon_days": 14}
+    seal(scoring, kind="scores", about=about)
+    (home.scores / "CURRENT").write_text("s1")
+    found = keep_insight(context, at=AT)
+    assert (found.about["horizon_days"], found.about["scores_version"]) == (14, "s1")
+    predicted = found.customers["predicted_value"].to_pylist()
+    assert predicted == [None, *range(len(ids))]
+    assert found.tables["lifetime"]["predicted"]["measure"] == "expected_spend"
+    assert found.tables["lifetime"]["predicted"]["customers"] == len(ids)
+    seal(scoring, kind="scores", about={**about, "lake_version": "another"})
+    assert keep_insight(context, at=AT).about["scores_version"] is None

@@ -45,7 +45,7 @@ def _cells(shop: Shop, first: Dimension, second: Dimension | None) -> pa.Table:
         source, customers, orders = "cube_customers", "count(*) FILTER (orders > 0)", "sum(orders)"
     else:
         source, customers, orders = (
-            _source(pair),
+            _source(shop, pair),
             "count(DISTINCT customer) FILTER (bought)",
             "count(*) FILTER (bought)",
         )
@@ -69,7 +69,7 @@ def _cells(shop: Shop, first: Dimension, second: Dimension | None) -> pa.Table:
     return pa.table({field.name: pc.cast(columns[field.name], field.type) for field in SCHEMA}, schema=SCHEMA)
 
 
-def _source(pair: Sequence[Dimension]) -> str:
+def _source(shop: Shop, pair: Sequence[Dimension]) -> str:
     """What a pair is counted over: orders, or orders by a value of products, or by two."""
     products = [one.name for one in pair if one.kind == PRODUCT]
     others = [one for one in pair if one.kind != PRODUCT]
@@ -78,7 +78,7 @@ def _source(pair: Sequence[Dimension]) -> str:
         return f"""(
             SELECT trip, any_value(l.customer) AS customer, coalesce(a.code, {_rest(pair[0])}) AS "{one}",
                    coalesce(b.code, {_rest(pair[1])}) AS "{other}", coalesce(bool_or(quantity > 0), false) AS bought,
-                   coalesce(sum(spend), 0) AS spend, coalesce(sum(margin), 0) AS margin,
+                   sum(spend) AS spend, sum({shop.margin}) AS margin,
                    coalesce(sum(quantity) FILTER (quantity > 0), 0) AS units
             FROM lines l JOIN goods g USING (product) LEFT JOIN values_{one} a ON g.{one} = a.value
             LEFT JOIN values_{other} b ON g.{other} = b.value

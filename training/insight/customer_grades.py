@@ -30,16 +30,19 @@ class GradeRule:
         return asdict(self)
 
 
-def customer_value(facts: pd.DataFrame) -> NDArray[np.float64]:
+def value_measure(facts: pd.DataFrame) -> str:
+    """The column that says what a customer is worth: margin where known, else spend, else orders."""
+    known = (name for name in ("margin_lately", "spend_lately") if not facts[name].isna().any())
+    return next(known, "orders_lately")
+
+
+def customer_value(facts: pd.DataFrame, *, measure: str | None = None) -> NDArray[np.float64]:
     """(customers,) what each brought in the last 364 days: margin where known, else spend, else orders.
 
+    `measure` names the column where it was decided already: two moments are compared by the same one.
     Formula: the sum over the order lines of the window, net of returns. Source: descriptive.
     """
-    for name in ("margin_lately", "spend_lately", "orders_lately"):
-        values = facts[name].to_numpy(float)
-        if not np.isnan(values).any():
-            return values
-    return np.zeros(len(facts))
+    return facts[measure or value_measure(facts)].to_numpy(float)
 
 
 def loyalty_share(facts: pd.DataFrame) -> NDArray[np.float64]:
@@ -65,15 +68,16 @@ def usual_grade_rule(facts: pd.DataFrame) -> GradeRule:
     return GradeRule(value=float(means[0]), loyalty=float(means[1]))
 
 
-def customer_grades(facts: pd.DataFrame, rule: GradeRule) -> NDArray[np.object_]:
+def customer_grades(facts: pd.DataFrame, rule: GradeRule, *, measure: str | None = None) -> NDArray[np.object_]:
     """(customers,) A worth much and loyal, B worth much but not loyal, C loyal but worth less, D neither.
 
+    `measure` is that of `customer_value`.
     Formula: worth much = value lately >= rule.value; loyal = periods with an order / periods known >= rule.loyalty, of
     at least rule.periods periods, and an order within the last three horizons.
     Source: the four groups of Reinartz and Kumar, The Mismanagement of Customer Loyalty, Harvard Business Review 80
     (7), 2002: true friends, butterflies, barnacles, strangers.
     """
-    worth = customer_value(facts) >= rule.value
+    worth = customer_value(facts, measure=measure) >= rule.value
     known = facts["periods_known"].to_numpy(float)
     loyal = (loyalty_share(facts) >= rule.loyalty) & (known >= rule.periods) & (facts["stage"].to_numpy() != "lost")
     return np.select([worth & loyal, worth, loyal], [A, B, C], default=D).astype(object)

@@ -64,7 +64,7 @@ def make_behaviour_table(shop: Shop) -> list[Dimension]:
     shop.con.execute(
         f"""
         CREATE OR REPLACE TABLE cube_trips AS
-        SELECT trip, customer, bought, coalesce(t.spend, 0) AS spend, coalesce(t.margin, 0) AS margin, units,
+        SELECT trip, customer, bought, spend, {shop.margin} AS margin, units,
                (isodow(ordered_at) - 1)::SMALLINT AS weekday, (hour(ordered_at) // 6)::SMALLINT AS daypart,
                ({periods - 1} - {shop.ago(PERIOD_DAYS)})::SMALLINT AS period
                {"".join(f", {column}" for column in columns)}
@@ -95,8 +95,8 @@ def make_product_tables(shop: Shop) -> list[Dimension]:
             CREATE OR REPLACE TABLE cube_{name} AS
             SELECT trip, any_value(l.customer) AS customer,
                    coalesce(values_{name}.code, {len(values) - 1})::SMALLINT AS {name},
-                   coalesce(bool_or(quantity > 0), false) AS bought, coalesce(sum(spend), 0) AS spend,
-                   coalesce(sum(margin), 0) AS margin, coalesce(sum(quantity) FILTER (quantity > 0), 0) AS units
+                   coalesce(bool_or(quantity > 0), false) AS bought, sum(spend) AS spend,
+                   sum({shop.margin}) AS margin, coalesce(sum(quantity) FILTER (quantity > 0), 0) AS units
             FROM lines l JOIN goods g USING (product) {join}
             WHERE trip IN (SELECT trip FROM cube_trips) GROUP BY trip, 3
             """

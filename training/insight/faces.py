@@ -54,7 +54,7 @@ class Cube:
     cells: pa.Table
 
     def face(self, rows: str, columns: str, measure: str) -> NDArray[np.float64]:
-        """(values of `rows`, values of `columns`) of one of MEASURES; NaN where nothing was sold.
+        """(values of `rows`, values of `columns`) of one of MEASURES; NaN where nothing was sold, or it is not known.
 
         Formula: customers and orders with something bought, units, spend and margin net of returns, in orders of the
         last 364 days; each of RATIOS divides one by another.

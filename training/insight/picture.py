@@ -18,7 +18,7 @@ from training.insight.behaviour import Behaviour, behaviour_segments
 from training.insight.campaigns import campaign_report
 from training.insight.cohorts import cohort_retention
 from training.insight.cube import make_cube
-from training.insight.customer_grades import GRADES, customer_grades, usual_grade_rule
+from training.insight.customer_grades import GRADES, customer_grades, usual_grade_rule, value_measure
 from training.insight.customers import customer_facts, spend_by_period
 from training.insight.dimensions import (
     attribute_dimensions,
@@ -97,7 +97,7 @@ def take_picture(
     sketch.tables["states"] = states_over_time(shop)
     sketch.tables["cohorts"] = cohort_retention(shop)
     done("over_time")
-    sketch.tables["movement"] = _movement(sketch, rules)
+    sketch.tables["movement"] = moved_lately(shop, sketch.facts, sketch.columns, rules=rules)
     done("movement")
     cube = make_cube(shop, _dimensions(sketch))
     done("cube")
@@ -137,27 +137,31 @@ def _behaviour(sketch: _Sketch, rng: np.random.Generator) -> Behaviour | None:
     return found
 
 
-def _movement(sketch: _Sketch, rules: Rules) -> dict[str, Any] | None:
-    """From MOVED_PERIODS periods ago until now, between segments, grades and stages; None where nobody had bought."""
-    since = sketch.shop.as_of - timedelta(days=MOVED_PERIODS * PERIOD_DAYS)
+def moved_lately(shop: Shop, facts: pd.DataFrame, columns: Mapping[str, Any], *, rules: Rules) -> dict[str, Any] | None:
+    """From MOVED_PERIODS periods ago until now, between segments, grades and stages; None where nobody had bought.
+
+    `columns` are those of `portray`.
+    """
+    since = shop.as_of - timedelta(days=MOVED_PERIODS * PERIOD_DAYS)
     try:
-        before = customer_facts(earlier(sketch.shop, since))
+        before = customer_facts(earlier(shop, since))
     except DataError:
         return None
-    # The rule of now, so that who moved did so by what they did, not because the threshold moved.
-    grade_rule = rules.grade or usual_grade_rule(sketch.facts)
-    ids = before["customer_id"], sketch.facts["customer_id"]
+    # The rule and the measure of now, so that who moved did so by what they did: a cost not known now may not have been
+    # missed then, and margin is not held against a threshold in spend.
+    grade_rule, measure = rules.grade or usual_grade_rule(facts), value_measure(facts)
+    ids = before["customer_id"], facts["customer_id"]
     was: dict[str, tuple[Any, Any, tuple[str, ...]]] = {
-        "segment": (rfm(before)["segment"], sketch.columns["segment"], SEGMENTS),
-        "grade": (customer_grades(before, grade_rule), sketch.columns["grade"], GRADES),
-        "stage": (before["stage"], sketch.facts["stage"], STAGES),
+        "segment": (rfm(before)["segment"], columns["segment"], SEGMENTS),
+        "grade": (customer_grades(before, grade_rule, measure=measure), columns["grade"], GRADES),
+        "stage": (before["stage"], facts["stage"], STAGES),
     }
     moved = {
         name: movement(ids[0], np.asarray(then), ids[1], np.asarray(now), groups=groups)
         for name, (then, now, groups) in was.items()
     }
     # Of a lake that begins later, the year before was not whole: who seems to rise may have had less time then.
-    begun = pd.Timestamp(sketch.facts["first_order_at"].min())
+    begun = pd.Timestamp(facts["first_order_at"].min())
     return {"since": f"{since:%Y-%m-%d}", "whole": begun <= since - timedelta(days=WINDOW_DAYS), **moved}
 
 

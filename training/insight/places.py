@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.insight.faces import ALL, Cube
 
@@ -15,7 +16,8 @@ def place_performance(cube: Cube, *, by: str = "segment") -> dict[str, Any] | No
     """For channel and store: one row per place, and what each group of customers spends there; null where neither is.
 
     Formula: of orders of the last 364 days: customers, orders, spend, spend / customers, spend / orders; share = spend
-    of the place / of all; values[g][p] = share of the spend of group g (rows) that is spent in place p (columns).
+    of the place / of all; values[g][p] = share of the spend of group g (rows) that is spent in place p (columns), null
+    where the group spends nothing. All that is of spend is null where the shop does not know amounts.
     Source: descriptive; the numbers are faces of the cube.
     """
     dimensions = {one.name: one for one in cube.dimensions}
@@ -24,27 +26,37 @@ def place_performance(cube: Cube, *, by: str = "segment") -> dict[str, Any] | No
         if place not in dimensions:
             continue
         values = dimensions[place].values
+        orders, spend = (cube.face(place, ALL, name)[:, 0] for name in ("orders", "spend"))
         counted = {
-            name: np.nan_to_num(cube.face(place, ALL, name)[:, 0])
-            for name in ("customers", "orders", "spend", "spend_per_customer", "spend_per_order")
+            "customers": np.nan_to_num(cube.face(place, ALL, "customers")[:, 0]),
+            "orders": np.nan_to_num(orders),
         }
-        total = max(float(counted["spend"].sum()), 1e-9)
+        counted |= {
+            name: cube.face(place, ALL, name)[:, 0] for name in ("spend", "spend_per_customer", "spend_per_order")
+        }
+        counted["share"] = _shares(spend[None, :])[0]
         rows = [
-            {
-                "place": value,
-                **{name: float(numbers[at]) for name, numbers in counted.items()},
-                "share": float(counted["spend"][at] / total),
-            }
+            {"place": value, **{name: _known(numbers[at]) for name, numbers in counted.items()}}
             for at, value in enumerate(values)
-            if counted["orders"][at] or counted["spend"][at]
+            if not np.isnan(orders[at])
         ]
-        spend = np.nan_to_num(cube.face(by, place, "spend"))
-        whole = spend.sum(axis=1, keepdims=True)
-        share = np.divide(spend, whole, out=np.zeros_like(spend), where=whole > 0)
+        share = _shares(cube.face(by, place, "spend"))
         found[place] = {
             "places": rows,
             "rows": list(dimensions[by].values),
             "columns": list(values),
-            "values": share.tolist(),
+            "values": [[_known(one) for one in row] for row in share],
         }
     return found or None
+
+
+def _shares(spend: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each row, the share of each place; NaN where nothing was spent in the row, or it is not known."""
+    spent = np.nan_to_num(spend)
+    whole = spent.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = np.divide(spent, whole, out=np.full_like(spent, np.nan), where=whole > 0)
+    return shares
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -63,6 +63,11 @@ class Shop:
         )
 
     @property
+    def margin(self) -> str:
+        """SQL of the margin of a line or a trip: nothing where it is not known of all, as a part would mislead."""
+        return "margin" if self.has_margin else "NULL::DOUBLE"
+
+    @property
     def grouping(self) -> str | None:
         """The column by which products are grouped in pictures: category, else department, else none."""
         return next((name for name in (C.CATEGORY, C.DEPARTMENT) if self.has(f"{PRODUCTS.name}.{name}")), None)

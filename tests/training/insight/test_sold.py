@@ -15,7 +15,7 @@ from scipy import sparse
 
 from tests.training.insight.conftest import MAPPING, MakeShop
 from training.insight.baskets import Baskets, basket_rules, order_baskets, pair_counts
-from training.insight.campaigns import campaign_report
+from training.insight.campaigns import MOST_CAMPAIGNS, campaign_report
 from training.insight.selling import affinity, bought_categories, cross_sell, product_rhythm, top_categories, up_sell
 from training.insight.shop import Shop
 
@@ -176,6 +176,45 @@ def test_a_campaign_worked_by_hand(make_shop: MakeShop) -> None:
     assert spring["profit"] == pytest.approx(4 * (0.5 * 2.0 - 0.25))
     assert spring["profit_low"] == pytest.approx(4 * (0.5 * spring["spend_lift_low"] - 0.25))
     assert spring["break_even_spend"] == 0.5
+
+
+def test_both_arms_are_looked_at_over_the_same_time(make_shop: MakeShop) -> None:
+    # Held out when drawn, contacted two weeks later; and everybody orders on the fifth day alone.
+    lines = [f"o{n},c{n},tea,2024-03-05 10:00:00,1,2.00,0,x" for n in range(8)]
+    contacts = [f"spring,c{n},{'2024-03-15' if n < 4 else '2024-03-01'} 00:00:00,{n < 4}".lower() for n in range(8)]
+    responses = ["spring,c0,2024-03-16 00:00:00", "spring,c1,2024-03-02 00:00:00"]
+    (row,) = campaign(make_shop, contacts, responses, lines, "2024-05-20")
+    assert (row["bought_share"], row["held_out_bought_share"], row["lift"], row["spend_lift"]) == (1.0, 1.0, 0.0, 0.0)
+    # Who responded before they were contacted did not respond to it.
+    assert (row["first_contact_at"], row["responded"]) == ("2024-03-01", 1)
+
+
+def test_a_campaign_is_told_of_when_the_horizon_of_all_has_passed(make_shop: MakeShop) -> None:
+    lines = [f"o{n},c{n},tea,2024-01-01 10:00:00,1,2.00,0,x" for n in range(2)]
+    contacts = ["spring,c0,2024-03-01 00:00:00,true", "spring,c1,2024-03-10 00:00:00,false"]
+    for as_of, told in (("2024-03-28", (0, 0, 2)), ("2024-03-29", (1, 1, 0))):
+        (row,) = campaign(make_shop, contacts, ["x,y,2024-03-02 00:00:00"], lines, as_of)
+        assert (row["contacted"], row["held_out"], row["not_yet"]) == told
+
+
+def test_of_many_campaigns_the_newest_are_told(make_shop: MakeShop) -> None:
+    start = datetime(2023, 1, 1)
+    days = [start + timedelta(days=n) for n in range(MOST_CAMPAIGNS + 2)]
+    lines = [f"o{n},ann,tea,{day},1,2.00,0,x" for n, day in enumerate(days)]
+    contacts = [f"k{n:02},ann,{day},true" for n, day in enumerate(days)]
+    rows = campaign(make_shop, contacts, ["x,y,2024-03-02 00:00:00"], lines, "2024-05-20")
+    assert [row["campaign_id"] for row in rows] == [f"k{n:02}" for n in range(len(days) - 1, 1, -1)]
+    # An order at the moment of the contact itself is after it.
+    assert [row["spend_mean"] for row in rows[:3]] == [2.0, 4.0, 6.0]
+
+
+def test_without_amounts_no_spend_and_no_profit_is_told(make_shop: MakeShop) -> None:
+    lines = [f"o{n},c{n},tea,2024-0{month}-02 10:00:00,1,,0,x" for n in range(8) for month in (1, 3)]
+    contacts = [f"spring,c{n},2024-03-01 00:00:00,{n < 6}".lower() for n in range(8)]
+    (row,) = campaign(make_shop, contacts, ["x,y,2024-03-02 00:00:00"], lines, "2024-05-20")
+    assert (row["lift"], row["bought_share"]) == (0.0, 1.0)
+    money = ("spend_mean", "held_out_spend_mean", "spend_lift", "spend_lift_low", "profit", "profit_low", "profit_high")
+    assert {row[name] for name in money} == {None}
 
 
 def test_without_a_hold_out_no_lift_and_no_profit_is_told(make_shop: MakeShop) -> None:

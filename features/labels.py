@@ -137,6 +137,31 @@ def campaign_labels(tables: Mapping[str, Any], as_of: datetime, *, horizon_days:
     return made.select(*keys, C.AS_OF, C.CONTACTED_AT, C.TREATED, RESPONDED, BOUGHT)
 
 
+def assigned_labels(tables: Mapping[str, Any], campaign_id: str, first: datetime, *, horizon_days: int) -> Any:
+    """One row per customer whom the campaign first contacted, or held out, in [first, first + horizon), as assigned.
+
+    Columns: customer_id, treated (false: held out for comparison), bought (a purchase in [first, first + horizon)).
+    `first` is the campaign's first moment, and the time after it is that of both arms, whenever each customer was
+    contacted: the held out are often stamped when the lot was drawn and the others weeks later, when more customers of
+    any kind have gone, which would seem to be an effect of the contact. Someone both contacted and held out counts as
+    contacted.
+    """
+    moment = naive_utc(first)
+    start, end = ibis.literal(moment), ibis.literal(moment + timedelta(days=horizon_days))
+    contacts = tables[CONTACTS.name]
+    contacts = contacts.filter(contacts[C.CAMPAIGN_ID] == campaign_id)
+    assigned = contacts.group_by(C.CUSTOMER_ID).aggregate(
+        **{C.CONTACTED_AT: contacts[C.CONTACTED_AT].min(), C.TREATED: contacts[C.TREATED].fill_null(True).any()}
+    )
+    time = assigned[C.CONTACTED_AT]
+    assigned = assigned.filter((time >= start) & (time < end))
+    lines = tables[ORDER_LINES.name]
+    made = lines.filter((lines[C.QUANTITY] > 0) & (lines[C.ORDERED_AT] >= start) & (lines[C.ORDERED_AT] < end))
+    buyers = made.select(C.CUSTOMER_ID, happened=ibis.literal(True)).distinct()
+    joined = assigned.left_join(buyers, C.CUSTOMER_ID)
+    return joined.select(C.CUSTOMER_ID, C.TREATED, **{BOUGHT: joined.happened.fill_null(False)})
+
+
 def _happened(contacts: Any, events: Any, time: str, keys: list[str], name: str) -> Any:
     """The contacts, each with whether there is an event of theirs between the contact and `until`."""
     events = events.select(*keys, at=events[time])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, current_context
 from training.protocols import UPLIFT
+
+if TYPE_CHECKING:
+    from training.versions import ModelVersion
 
 #: Names of the learners as they are printed.
 NAMES = {"t": "T-learner", "x": "X-learner", "dr": "DR-learner"}
@@ -32,28 +35,38 @@ def uplift(
     the next regulars score. Refuses where nothing was drawn by lot, and says what
     to log so that there will be something. More: docs/trust.md.
     """
+    from training.promotions import history
     from training.tracking import open_registry
     from training.uplift_training import kept_report
 
-    if not show:
-        _train()
-    registry = open_registry(Home(current_settings().home))
-    version = registry.resolve(UPLIFT, "champion" if show else "challenger") or registry.resolve(UPLIFT)
+    home = Home(current_settings().home)
+    learned = None if show else _train()
+    registry = open_registry(home)
+    champion = registry.resolve(UPLIFT)
+    version = learned or champion
     if version is None:
         raise DataError("No uplift was learned yet. Learn one:  regulars uplift")
-    found = {"version": version.version, **kept_report(Path(registry.fetch(version)))}
+    decided = [row.why for row in history(home, UPLIFT) if row.to_version == version.version]
+    found = {
+        "version": version.version,
+        "champion": None if champion is None else champion.version,
+        "decision": decided[-1] if decided else None,
+        **kept_report(Path(registry.fetch(version))),
+    }
     if as_json:
         print_json(found)
     else:
         _show(found)
 
 
-def _train() -> None:
+def _train() -> ModelVersion | None:
+    """The version of the lake as it is, promoted or not."""
     from training.run import NOT_TRAINED, train
 
     (outcome,) = train(current_context(), [UPLIFT], at=datetime.now(UTC))
     if outcome.status == NOT_TRAINED:
         raise DataError(outcome.why)
+    return outcome.version
 
 
 def _show(found: Mapping[str, Any]) -> None:
@@ -101,10 +114,18 @@ def _show(found: Mapping[str, Any]) -> None:
             for row in found["groups"]
         ],
     )
-    if found["accepted"]:
-        out.print(f"\nVersion {found['version']}: contact lists go by it after the next  regulars score")
-    else:
-        out.print(f"\n[yellow]note[/] version {found['version']}: lists do not go by it: {found['refused']}.")
+    out.print(f"\n{in_words(found)}", highlight=False)
+
+
+def in_words(found: Mapping[str, Any]) -> str:
+    """Whether lists go by the version, and why not: it says too little, or the champion stayed champion."""
+    name = f"version {found['version']}"
+    if not found["accepted"]:
+        return f"[yellow]note[/] {name}: lists do not go by it: {found['refused']}."
+    if found["champion"] == found["version"]:
+        return f"{name} is champion ({found['decision']}): contact lists go by it after the next  regulars score"
+    stays = "none is" if found["champion"] is None else f"version {found['champion']} stays"
+    return f"[yellow]note[/] {name} was not promoted, so lists do not go by it; {stays} champion: {found['decision']}."
 
 
 def _with_ends(metric: Mapping[str, float]) -> tuple[str, str]:

@@ -36,8 +36,12 @@ def features_as_of(context: Context, as_of: datetime, horizon_days: int) -> pd.D
     return _with_features(context, known, [as_of], known_then=False).drop(columns=C.AS_OF)
 
 
-def examples(context: Context, moments: Sequence[datetime], horizon_days: int) -> pd.DataFrame:
+def examples(
+    context: Context, moments: Sequence[datetime], horizon_days: int, *, customers: pd.Series | None = None
+) -> pd.DataFrame:
     """One row per moment and customer with a purchase before it: customer_id, as_of, active, features, labels.
+
+    Of `customers` (ids) alone where they are named; the snapshot they are read from is of everybody, as any is.
 
     Labels: stopped, bought (whether there was no purchase, or any, in [as_of, as_of + horizon)) and spend in it. Sorted
     by as_of and customer_id. Raises DataError for a moment whose horizon has not passed yet.
@@ -45,6 +49,8 @@ def examples(context: Context, moments: Sequence[datetime], horizon_days: int) -
     for moment in moments:
         until_known(context.lake, moment, horizon_days)
     asked = pd.concat([_known(context, moment, horizon_days) for moment in sorted(moments)], ignore_index=True)
+    if customers is not None:
+        asked = asked[asked[C.CUSTOMER_ID].isin(customers)].reset_index(drop=True)
     # As they were known then: what came late was not there to predict from.
     return _with_features(context, asked, moments, known_then=True)
 

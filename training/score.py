@@ -66,11 +66,18 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
         registry = open_registry(context.home)
         resolved = {model: registry.resolve(model) for model in MODELS}
         found = {model: version for model, version in resolved.items() if version is not None}
-        uplift = registry.resolve(UPLIFT)
+        horizon_days = _horizon(found) or parts.horizon(context)
+        uplift, notes = registry.resolve(UPLIFT), []
         if uplift is not None and uplift.metrics.get(ACCEPTED) == 1.0:
-            found[UPLIFT] = uplift
+            if uplift.horizon_days == horizon_days:
+                found[UPLIFT] = uplift
+            else:
+                notes.append(
+                    f"uplift version {uplift.version} looks {uplift.horizon_days} days ahead and this scoring "
+                    f"{horizon_days}, so lists do not go by it. Learn it anew:  regulars uplift"
+                )
         as_of = last_moment(context)
-        version = _version(context, found, as_of)
+        version = _version(context, found, as_of, horizon_days)
         target = context.home.scores / "versions" / version
         scored = not _is_whole(target)
         if scored:
@@ -78,7 +85,7 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
                 remove_directory(target)
             bundles = {model: registry.fetch(v) for model, v in found.items()}
             with new_directory(target) as directory:
-                _fill(directory, context, parts, found, bundles, as_of=as_of, at=at)
+                _fill(directory, context, parts, found, bundles, as_of=as_of, at=at, horizon_days=horizon_days)
         write_text(context.home.scores / CURRENT, version)
         forget_old(context.home.scores / "versions", current=version, keep=KEPT)
         about = read_manifest(target, kind=KIND, verify=False)
@@ -89,7 +96,7 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
         as_of=as_of,
         customers=about["customers"],
         models=about["models"],
-        notes=tuple(about["notes"]),
+        notes=(*notes, *about["notes"]),
         seconds=time.perf_counter() - started,
     )
 
@@ -103,8 +110,8 @@ def _fill(
     *,
     as_of: datetime,
     at: datetime,
+    horizon_days: int,
 ) -> None:
-    horizon_days = _horizon(found) or parts.horizon(context)
     with step("Describing customers"):
         who = profiles(context, as_of, horizon_days=horizon_days)
     frames: dict[int, pd.DataFrame] = {}
@@ -174,13 +181,13 @@ def _aligned(frame: pd.DataFrame, who: pd.DataFrame) -> pd.DataFrame:
     return indexed.loc[who["customer_id"]].reset_index(drop=True)
 
 
-def _version(context: Context, found: Mapping[str, ModelVersion], as_of: datetime) -> str:
+def _version(context: Context, found: Mapping[str, ModelVersion], as_of: datetime, horizon_days: int) -> str:
     """16 hex digits that differ whenever anything a scoring depends on does."""
     inputs = {
         "lake": context.lake.version,
         "models": {model: [version.version, version.bundle_hash] for model, version in found.items()},
         "as_of": as_of.isoformat(),
-        "horizon_days": context.settings.horizon_days,
+        "horizon_days": horizon_days,
         "currency": context.settings.currency,
         "code": code_hash(),
         "own_features": hashlib.sha256(own_code(context.settings)).hexdigest(),

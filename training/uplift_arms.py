@@ -18,8 +18,10 @@ from training.outcome_model import learned_columns
 #: Hold-outs are small, so trees are few and small, and an effect of which nothing is known stays near its mean. So few
 #: trees may each look at every feature.
 CONFIG = BoostingConfig(num_leaves=4, learning_rate=0.05, max_rounds=300, patience=25, feature_fraction=1.0)
-#: Parts of the customers by which rounds are chosen and who stays is foretold for those it was not learned from.
-FOLDS = 3
+#: Parts of the customers: who stays is foretold for each part by models that knew nothing of it, rounds included.
+FOLDS = 5
+#: Parts of the customers by which the rounds of an effect are chosen.
+EFFECT_FOLDS = 3
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -100,16 +102,18 @@ def _of_arm(
     fold: NDArray[np.int64],
     config: BoostingConfig,
 ) -> tuple[Any, Floats]:
-    """The model of one arm, and (rows,) what models that did not learn from the row's fold say of every row."""
+    """The model of one arm, and (rows,) what models that know nothing of the row's fold say of every row."""
     without = np.full(len(kept), np.nan)
     objective = {"objective": "binary", "metric": "binary_logloss"}
-
-    def learn(learned: Bools, checked: Bools) -> Any:
-        booster = _fit(table, encoded, kept, (learned & side, checked & side), objective, config)
-        without[checked] = predict(booster, encoded[checked], threads=config.threads)
-        return booster
-
-    rounds = [learn(fold != one, fold == one).num_trees() for one in range(FOLDS)]
+    rounds = []
+    for one in range(FOLDS):
+        # Rounds chosen on the fold that is foretold would be those that suit its outcomes: another one chooses them.
+        choosing = fold == (one + 1) % FOLDS
+        others = fold != one
+        sides = (others & ~choosing & side, choosing & side)
+        rounds.append(_fit(table, encoded, kept, sides, objective, config).num_trees())
+        booster = _fit(table, encoded, kept, (others & side,), objective, config, rounds=rounds[-1])
+        without[~others] = predict(booster, encoded[~others], threads=config.threads)
     return _fit(table, encoded, kept, (side,), objective, config, rounds=int(np.median(rounds))), without
 
 
@@ -152,10 +156,10 @@ def learn_effect(
 ) -> Any:
     """A regression of guessed effects on the rows of `side`; rounds are those that do best on customers left out."""
     objective = {"objective": "regression", "metric": "l2"}
-    fold = folds_of(rows.group, FOLDS, config.seed + 1)
+    fold = folds_of(rows.group, EFFECT_FOLDS, config.seed + 1)
     rounds = [
         _fit(table, encoded, guess, (side & (fold != one), side & (fold == one)), objective, config).num_trees()
-        for one in range(FOLDS)
+        for one in range(EFFECT_FOLDS)
     ]
     return _fit(table, encoded, guess, (side,), objective, config, rounds=int(np.median(rounds)))
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from features.engine import connect
 from features.errors import DataError
-from features.labels import BOUGHT, campaign_labels
-from features.schema import CONTACTS, ORDER_LINES, C
+from features.labels import BOUGHT, assigned_labels
+from features.schema import CONTACTS, C
 from training.contact_results import MOST_CAMPAIGNS
 from training.dataset import examples
 from training.protocols import Context
@@ -30,7 +30,8 @@ LEAST_IN_CAMPAIGN = 20
 WHAT_TO_LOG = (
     "Let part of each campaign alone by lot:  regulars contact-list NAME … --record  holds a tenth out and "
     "remembers whom; for campaigns made elsewhere, load contacts with treated = false for everyone drawn by lot and "
-    "not contacted, with the same campaign_id and the moment of the draw as contacted_at. When the horizon has passed, "
+    "not contacted, with the same campaign_id and the moment of the draw as contacted_at (both arms are followed from "
+    "the campaign's first moment on). When the horizon has passed, "
     "load the orders since and ask again. docs/contacting.md tells more."
 )
 
@@ -128,7 +129,8 @@ def _read(
     if min(counts) < LEAST_IN_CAMPAIGN:
         return campaign(f"an arm has fewer than {LEAST_IN_CAMPAIGN} customers"), None
     # Midnight, so that campaigns of one day share a snapshot; what a customer did since is of neither side.
-    known = examples(context, [first.replace(hour=0, minute=0, second=0, microsecond=0)], horizon_days)
+    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    known = examples(context, [midnight], horizon_days, customers=labels[C.CUSTOMER_ID])
     rows = known.merge(labels, on=C.CUSTOMER_ID)
     treated = rows[C.TREATED].to_numpy(bool)
     if not 0 < treated.sum() < len(treated):
@@ -142,16 +144,9 @@ def _read(
 
 
 def _labels(context: Context, name: str, first: datetime, horizon_days: int) -> pd.DataFrame:
-    """customer_id, treated and whether they ordered, of customers whose horizon has passed."""
+    """customer_id, treated and whether they ordered within the horizon after the campaign's first moment."""
     tables = context.lake.tables(connect(context.settings))
-    contacts, lines = tables[CONTACTS.name], tables[ORDER_LINES.name]
-    its_own = {
-        CONTACTS.name: contacts.filter(contacts[C.CAMPAIGN_ID] == name),
-        ORDER_LINES.name: lines.filter(lines[C.ORDERED_AT] >= first),
-    }
-    labels = campaign_labels({**tables, **its_own}, first, horizon_days=horizon_days)
-    last = datetime.fromisoformat(context.lake.manifest["last_order_at"])
-    labels = labels.filter(labels[C.CONTACTED_AT] <= last - timedelta(days=horizon_days))
+    labels = assigned_labels(tables, name, first, horizon_days=horizon_days)
     found: pd.DataFrame = labels.select(C.CUSTOMER_ID, C.TREATED, labels[BOUGHT].name(_KEPT)).to_pandas()
     return found
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from features.labels import campaign_labels, category_labels, customer_labels
+from features.labels import assigned_labels, campaign_labels, category_labels, customer_labels
 from tests.features.small_shop import arrow, line, tables_of
 
 AS_OF = datetime(2024, 6, 1)
@@ -79,6 +79,37 @@ def test_campaign_labels_worked_by_hand() -> None:
         ("spring", "bob"): (False, False, True),
         ("spring", "eve"): (True, False, False),
         ("summer", "ann"): (True, True, True),
+    }
+
+
+def test_both_arms_of_a_campaign_are_followed_from_its_first_moment_worked_by_hand() -> None:
+    contacts = [
+        contact("spring", "ann", "2024-06-01T00:00", treated=False),  # the lot was drawn
+        contact("spring", "bob", "2024-06-01T00:00", treated=False),
+        contact("spring", "cat", "2024-06-15"),  # and the letters sent two weeks later
+        contact("spring", "dan", "2024-06-15"),
+        contact("spring", "eve", "2024-06-15"),
+        contact("spring", "fay", "2024-06-29T00:00"),  # a horizon later: another campaign
+        contact("summer", "gus", "2024-06-15"),
+    ]
+    bought = [
+        line("ann", "1", "2024-05-31T23:59"),
+        line("bob", "1", "2024-06-28T23:59"),
+        line("cat", "1", "2024-06-02"),  # before the letter, and as assigned
+        line("dan", "1", "2024-06-29T00:00"),  # within a horizon of the letter, and not of the first moment
+        line("eve", "1", "2024-06-16", quantity=-1.0),
+        line("eve", "2", "2024-06-20"),
+        line("eve", "3", "2024-06-21"),
+    ]
+    shop = {"order_lines": arrow("order_lines", bought), "contacts": arrow("contacts", contacts)}
+    labels = assigned_labels(tables_of(shop)[0], "spring", AS_OF, horizon_days=HORIZON)
+    told = {row["customer_id"]: (row["treated"], row["bought"]) for row in labels.to_pyarrow().to_pylist()}
+    assert told == {
+        "ann": (False, False),
+        "bob": (False, True),
+        "cat": (True, True),
+        "dan": (True, False),
+        "eve": (True, True),
     }
 
 

@@ -17,9 +17,9 @@ from features.home import ASIDE, Home
 from tests.training.registry.fakes import AT, trained, trained_recommender
 from tests.training.registry.killed import run_killed
 from tests.training.registry.shop import CHAMPIONS, LINES, context, write_lake
-from training.bundle import read_manifest
+from training.bundle import read_manifest, seal
 from training.customer_scores import SCHEMA
-from training.protocols import Context, Trained
+from training.protocols import ACCEPTED, Context, Metric, Trained
 from training.ranked_lists import load_ranked_lists
 from training.run import train
 from training.score import KEPT, score
@@ -116,6 +116,28 @@ def test_a_champion_that_cannot_score_is_named_and_the_others_score(shop: Home) 
     assert report.notes[1] == "churn version 1 could not score: column 'tenure' is missing"
     assert customers(shop)["purchase_probability"].notna().all()
     assert not (report.path / "ranking").exists()
+
+
+@pytest.mark.parametrize("horizon_days", [28, 14])
+def test_lists_go_by_an_uplift_only_where_it_looks_as_far_ahead_as_the_scoring(shop: Home, horizon_days: int) -> None:
+    def uplift(_: Context, into: Path) -> Trained:
+        made = trained(into, model="uplift")
+        seal(made.bundle, kind="uplift", about={"measured_by": "1 campaign", "horizon_days": horizon_days})
+        return replace(made, metrics=[*made.metrics, Metric(ACCEPTED, 1.0)], horizon_days=horizon_days)
+
+    train_all(shop, "churn")
+    train(context(shop), ["uplift"], at=AT, trainers={"uplift": uplift})
+    parts = replace(
+        CHAMPIONS, predict={**CHAMPIONS.predict, "uplift": lambda _, frame: {"uplift": 0.1 * frame["number"]}}
+    )
+    report = score(context(shop), at=AT, champions=parts)
+    goes_by_it = horizon_days == 28
+    assert report.models.get("uplift") == (1 if goes_by_it else None)
+    assert customers(shop)["uplift"].notna().any() == goes_by_it
+    told = [
+        note for note in report.notes if note.startswith("uplift version 1 looks 14 days ahead and this scoring 28")
+    ]
+    assert len(told) == (0 if goes_by_it else 1)
 
 
 def test_customers_without_features_are_not_scored_silently(shop: Home) -> None:

@@ -43,9 +43,14 @@ def by_lot(slips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rng.random(len(slips)) < 0.5
 
 
-def campaign_shop(root: Path, lot: Lot | None, *, customers: int = 600, last: int = LAST) -> Context:
+def campaign_shop(
+    root: Path, lot: Lot | None, *, customers: int = 600, last: int = LAST, mailed_after: int = 0
+) -> Context:
     """Customers come every week or two until the call. Of those who slip, 60% come back if called and 10% if not; of
-    those long gone 5% whatever is done; of the others 80% and 95%."""
+    those long gone 5% whatever is done; of the others 80% and 95%.
+
+    Who is called is stamped `mailed_after` days after the lot was drawn.
+    """
     rng = np.random.default_rng(3)
     slips, gone = rng.permutation(customers) % 3 == 0, np.zeros(customers, dtype=bool)
     gone[rng.choice(np.flatnonzero(~slips), customers // 3, replace=False)] = True
@@ -65,8 +70,9 @@ def campaign_shop(root: Path, lot: Lot | None, *, customers: int = 600, last: in
     folder = root / "files"
     folder.mkdir(parents=True)
     (folder / "orders.csv").write_text("\n".join(["order,customer,product,at,paid", *dict.fromkeys(rows)]))
-    at = START + timedelta(days=CALLED, hours=9)
-    lines = [f"june,c{who:03},{at:%Y-%m-%d %H:%M:%S},{str(bool(called[who])).lower()}" for who in range(customers)]
+    drawn_at = START + timedelta(days=CALLED, hours=9)
+    at = [drawn_at + timedelta(days=mailed_after * int(called[who])) for who in range(customers)]
+    lines = [f"june,c{who:03},{at[who]:%Y-%m-%d %H:%M:%S},{str(bool(called[who])).lower()}" for who in range(customers)]
     (folder / "contacts.csv").write_text("\n".join(["campaign,customer,at,treated", *lines]))
     (folder / "shop.toml").write_text(MAPPING + (CONTACTS if lot is not None else ""))
     settings = load_settings(home=root / "home", threads=1, seed=1, horizon_days=HORIZON)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from features.errors import DataError
 from tests.training.uplift.made import drawn
-from training.uplift_arms import folds_of, learn_arms, on
+from training.uplift_arms import FOLDS, folds_of, learn_arms, on
 from training.uplift_learners import LEARNERS, XLearner, load_learner
 from training.uplift_metrics import Contacts
 
@@ -65,6 +65,16 @@ def test_rows_of_one_customer_are_in_one_fold_and_folds_are_of_a_size() -> None:
     fold = folds_of(group, 5, seed=0)
     assert all(len(set(fold[group == one])) == 1 for one in range(100))
     assert np.bincount(fold).tolist() == [60] * 5
+
+
+def test_what_is_foretold_of_a_fold_knows_nothing_of_what_its_customers_did() -> None:
+    frame, treated, kept, _ = drawn(2_000, 9)
+    fold = folds_of(np.arange(len(kept)), FOLDS, CONFIG.seed)
+    other = np.where(fold == 1, np.random.default_rng(0).random(len(kept)) < 0.5, kept)
+    one, two = (learn_arms(frame, treated, stayed, config=CONFIG)[1] for stayed in (kept, other))
+    for said, again in ((one.if_contacted, two.if_contacted), (one.if_alone, two.if_alone)):
+        np.testing.assert_array_equal(said[fold == 1], again[fold == 1])
+        assert (said[fold == 2] != again[fold == 2]).any()
 
 
 def test_uplifts_that_differ_too_much_are_drawn_together_and_to_the_level_seen(learned: dict) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -15,8 +16,12 @@ from features.errors import DataError
 from features.settings import current_settings
 from serving.cli import app
 from serving.state import load_state
-from tests.training.uplift.made import CALLED, HORIZON, START, campaign_shop
+from tests.training.uplift.made import CALLED, HORIZON, START, by_lot, campaign_shop
 from training.bundle import read_manifest, seal
+from training.cli_uplift import in_words
+from training.contact_results import campaign_results
+from training.dataset import examples
+from training.gates import compare, decide
 from training.protocols import Context, Metric
 from training.run import train
 from training.score import score
@@ -89,11 +94,62 @@ def test_the_command_shows_which_campaigns_count_and_how_sure_the_order_is(
     current_settings.cache_clear()
     shown = CliRunner().invoke(app, ["uplift", "--show"])
     told = json.loads(CliRunner().invoke(app, ["uplift", "--show", "--json"]).stdout)
+    for name, value in {"THREADS": 1, "SEED": 1, "HORIZON_DAYS": HORIZON}.items():
+        monkeypatch.setenv(f"REGULARS_{name}", str(value))
+    current_settings.cache_clear()
+    unchanged = json.loads(CliRunner().invoke(app, ["uplift", "--json"]).stdout)
     current_settings.cache_clear()
     assert shown.exit_code == 0, shown.output
     assert "X-learner *" in shown.output
     assert "may be (p =" in shown.output
     assert set(told["learners"]) == {"t", "x", "dr", "most at risk first"}
+    assert "version 1 is champion (first version (qini 0." in " ".join(shown.output.split())
+    assert (told["champion"], unchanged) == (1, told)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"accepted": True, "champion": 2}, "version 2 is champion (why): contact lists go by it after the next"),
+        (
+            {"accepted": True, "champion": 1},
+            "[yellow]note[/] version 2 was not promoted, so lists do not go by it; version 1 stays champion: why.",
+        ),
+        (
+            {"accepted": True, "champion": None},
+            "[yellow]note[/] version 2 was not promoted, so lists do not go by it; none is champion: why.",
+        ),
+        ({"accepted": False, "champion": 2}, "[yellow]note[/] version 2: lists do not go by it: too few."),
+    ],
+)
+def test_it_is_said_whether_lists_go_by_a_version_and_why_not(found: dict, said: str) -> None:
+    assert in_words({"version": 2, "decision": "why", "refused": "too few", **found}).startswith(said)
+
+
+def test_who_was_mailed_weeks_after_the_lot_was_drawn_is_followed_from_the_draw_as_those_left_alone_are(
+    called_shop: Context, tmp_path: Path
+) -> None:
+    mailed = campaign_shop(tmp_path, by_lot, mailed_after=14)
+    one, two = (
+        randomised_contacts(shop, horizon_days=HORIZON, rng=np.random.default_rng(0)) for shop in (called_shop, mailed)
+    )
+    np.testing.assert_array_equal(one.contacts.treated, two.contacts.treated)
+    np.testing.assert_array_equal(one.contacts.kept, two.contacts.kept)
+    results = [campaign_results(shop, horizon_days=HORIZON) for shop in (called_shop, mailed)]
+    assert results[0] == results[1]
+    kept, treated = one.contacts.kept, one.contacts.treated
+    # c000's order on the last day is of nobody's horizon.
+    assert (results[0][0].arms.contacted_kept, results[0][0].arms.held_out_kept) == (
+        kept[treated].sum(),
+        kept[~treated].sum(),
+    )
+
+
+def test_examples_of_some_customers_are_those_of_everybody_cut_down(called_shop: Context) -> None:
+    moment = START + timedelta(days=CALLED)
+    everybody = examples(called_shop, [moment], HORIZON)
+    some = examples(called_shop, [moment], HORIZON, customers=everybody["customer_id"].iloc[[5, 2]])
+    pd.testing.assert_frame_equal(some, everybody.iloc[[2, 5]].reset_index(drop=True))
 
 
 def test_a_shop_without_contacts_is_told_what_to_log(small_shop: Context) -> None:
@@ -146,5 +202,8 @@ def test_a_bundle_compares_by_its_way_of_learning_on_the_same_folds_and_the_same
     shorter = tmp_path / "shorter"
     shutil.copytree(again.bundle, shorter)
     seal(shorter, kind="uplift", about=about | {"horizon_days": 21})
-    with pytest.raises(DataError, match="looks 21 days ahead and this one 28"):
-        again.rescore(shorter)
+    # Another horizon is no rival: scorings no longer go by it.
+    (qini,) = again.rescore(shorter)
+    assert np.isnan(qini.value)
+    decision = decide(compare(again, version, shorter))
+    assert (decision.promote, "version 1 has no usable qini" in decision.why) == (True, True)

@@ -63,6 +63,11 @@ def _write_customers(path: object, ids: np.ndarray, rng: np.random.Generator) ->
                 "value_at_risk": pa.array(churn * spend, from_pandas=True),
                 "stage": stages[rng.integers(0, 5, n)],
                 **_next_orders(silent, rng),
+                "expected_spend_low": spend * 0.2,
+                "expected_spend_high": spend * 2,
+                "lifetime_value": spend * 9,
+                "lifetime_value_low": spend,
+                "lifetime_value_high": spend * 20,
                 "reasons": pa.array(
                     [
                         [{"message": "silent", "lowers": False, "number": 6.0, "other": float(days), "detail": None}]

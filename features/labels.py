@@ -21,6 +21,7 @@ ACTIVE, STOPPED, BOUGHT, SPEND = "active", "stopped", "bought", "spend"
 LABELS = (STOPPED, BOUGHT, SPEND)
 BOUGHT_BEFORE, RESPONDED = "bought_before", "responded"
 DAYS_TO_NEXT_ORDER = "days_to_next_order"
+VISITS_FOLLOWED, SPEND_FOLLOWED = "visits_followed", "spend_followed"
 #: The rule by which a customer counts as active, for reports.
 ACTIVE_RULE = "an order within the horizon before as_of"
 
@@ -79,6 +80,28 @@ def wait_labels(tables: Mapping[str, Any], as_of: datetime, *, until: datetime) 
             C.AS_OF: now,
             DAYS_TO_NEXT_ORDER: seconds.cast("float64") / DAY_SECONDS,
         },
+    )
+
+
+def followed_labels(tables: Mapping[str, Any], as_of: datetime, *, until: datetime) -> Any:
+    """One row per customer with a purchase before `as_of`: customer_id, as_of, visits_followed, spend_followed.
+
+    Days with a purchase in [as_of, until), and what the lines of that time add up to (float, net of returns; 0 where
+    the shop has no amounts).
+    """
+    now, end = ibis.literal(naive_utc(as_of)), ibis.literal(naive_utc(until))
+    lines = tables[ORDER_LINES.name]
+    lines = lines.filter(lines[C.ORDERED_AT] < end)
+    bought, after = lines[C.QUANTITY] > 0, lines[C.ORDERED_AT] >= now
+    made = lines.group_by(C.CUSTOMER_ID).aggregate(
+        known=(bought & ~after).any(),
+        visits=lines[C.ORDERED_AT].date().nunique(where=bought & after),
+        spend=lines[C.AMOUNT].sum(where=after).cast("float64"),
+    )
+    made = made.filter(made.known)
+    return made.select(
+        C.CUSTOMER_ID,
+        **{C.AS_OF: now, VISITS_FOLLOWED: made.visits, SPEND_FOLLOWED: made.spend.fill_null(0.0)},
     )
 
 

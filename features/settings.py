@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         le=730,
         description="Days a prediction looks ahead; unset: chosen from the shop's own gaps.",
     )
+    lifetime_days: int = Field(365, ge=1, le=3650, description="Days that the lifetime value of a customer counts.")
+    yearly_discount: float = Field(
+        0.1, ge=0, le=1, description="By how much a year's delay makes spend worth less, in the lifetime value."
+    )
     models: dict[str, ModelSettings] = Field(
         {}, description='Of one model: [models.churn] with exclude = ["attribute_*"], what it must not learn from.'
     )

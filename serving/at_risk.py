@@ -160,6 +160,8 @@ def customer_page(
         currency=state.about.get("currency", ""),
         online=online,
         grades=grades_of(state),
+        lifetime_days=state.about.get("lifetime_days"),
+        yearly_discount=state.about.get("yearly_discount"),
     )
 
 
@@ -191,6 +193,11 @@ def _scored(row: dict[str, Any], contacts: Contacts, lang: str | None) -> Scored
         next_order_expected=_day(row.get("next_order_expected_at")),
         next_order_from=_day(row.get("next_order_from")),
         next_order_until=_day(row.get("next_order_until")),
+        expected_spend_low=_finite(row.get("expected_spend_low")),
+        expected_spend_high=_finite(row.get("expected_spend_high")),
+        lifetime_value=_finite(row.get("lifetime_value")),
+        lifetime_value_low=_finite(row.get("lifetime_value_low")),
+        lifetime_value_high=_finite(row.get("lifetime_value_high")),
     )
 
 

@@ -54,6 +54,11 @@ _SCORED = {
     "next_order_expected": "2024-06-12",
     "next_order_from": "2024-06-02",
     "next_order_until": "2024-07-19",
+    "expected_spend_low": 0.0,
+    "expected_spend_high": 140.6,
+    "lifetime_value": 610.4,
+    "lifetime_value_low": 122.1,
+    "lifetime_value_high": 1098.7,
 }
 _PLAN_REQUEST = {
     "campaign_id": "june-calls",

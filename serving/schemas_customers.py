@@ -73,6 +73,16 @@ class ScoredCustomer(Struct, frozen=True):
     ] = None
     next_order_from: Annotated[str | None, Meta(description="Start of the middle 80% of days for it.")] = None
     next_order_until: Annotated[str | None, Meta(description="End of the middle 80% of days for it.")] = None
+    expected_spend_low: Annotated[
+        float | None,
+        Meta(description="Four of five customers like this one spend at least this, and at most the high."),
+    ] = None
+    expected_spend_high: float | None = None
+    lifetime_value: Annotated[
+        float | None, Meta(description="Spend in lifetime_days to come, discounted; see the customer's page.")
+    ] = None
+    lifetime_value_low: float | None = None
+    lifetime_value_high: float | None = None
 
 
 class AtRiskPage(Struct, frozen=True):
@@ -120,6 +130,10 @@ class CustomerPage(Struct, frozen=True):
     grades: Annotated[
         dict[str, ModelGrade], Meta(description="How far each model's predictions can be relied on.")
     ] = {}
+    lifetime_days: Annotated[int | None, Meta(description="Days that lifetime_value counts.")] = None
+    yearly_discount: Annotated[
+        float | None, Meta(description="By how much a year's delay makes spend worth less in it.")
+    ] = None
 
 
 class AudienceRequest(Struct, forbid_unknown_fields=True, frozen=True):

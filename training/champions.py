@@ -82,9 +82,17 @@ def _propensity(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _value(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    from training.lifetime_scores import lifetime_columns
     from training.value import ValueModel
 
-    return {"spend": ValueModel.load(bundle).predict(frame)}
+    model = ValueModel.load(bundle)
+    spend = model.predict(frame)
+    found: dict[str, Any] = {"spend": spend}
+    if model.intervals_ is not None:
+        found["spend_ends"] = model.intervals_(spend)
+    if model.lifetime_ is not None:
+        found["lifetime"] = lifetime_columns(model.lifetime_, frame)
+    return found
 
 
 def _uplift(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from training.life_stages import LAPSED, LOST, NEW, REGULAR, SLIPPING
 from training.life_stages import STAGES as STAGES
+from training.lifetime_scores import LIFETIME_FIELDS, LifetimeScores, value_columns
 from training.next_orders import NEXT_ORDER_FIELDS, next_order_columns
 from training.reasons import REASONS
 from training.return_curves import ReturnCurves
@@ -35,6 +36,7 @@ SCHEMA = pa.schema(
         pa.field("value_at_risk", pa.float64()),  # what a horizon would lose, times the probability of losing it
         pa.field("stage", pa.string(), nullable=False),  # one of STAGES
         *NEXT_ORDER_FIELDS,
+        *LIFETIME_FIELDS,
         # By how much a contact raises the probability of an order within the horizon; null where it was not learned.
         pa.field("uplift", pa.float64()),
         pa.field("reasons", REASONS, nullable=False),  # why the churn probability is what it is
@@ -50,6 +52,8 @@ class Predictions:
     reasons: pa.Array | None = None  # of training.reasons.REASONS
     purchase: NDArray[np.float64] | None = None
     spend: NDArray[np.float64] | None = None
+    spend_ends: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    lifetime: LifetimeScores | None = None
     returns: ReturnCurves | None = None
     uplift: NDArray[np.float64] | None = None
 
@@ -112,6 +116,7 @@ def score_table(profiles: pd.DataFrame, predictions: Predictions, *, horizon_day
         "value_at_risk": value_at_risk(churn, profiles["usual_spend"].to_numpy(float), spend),
         "stage": stages(profiles, horizon_days=horizon_days),
         "uplift": nothing if predictions.uplift is None else np.where(active, predictions.uplift, np.nan),
+        **value_columns(predictions.spend_ends, predictions.lifetime, len(profiles)),
         **next_order_columns(profiles, predictions.returns, horizon_days=horizon_days),
         "reasons": pc.if_else(pa.array(active), told, pa.scalar([], type=REASONS)),
     }

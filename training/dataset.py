@@ -9,13 +9,21 @@ import pandas as pd
 
 from features.engine import connect
 from features.horizon import shop_rhythm
-from features.labels import ACTIVE, DAYS_TO_NEXT_ORDER, LABELS, customer_labels, until_known
+from features.labels import (
+    ACTIVE,
+    DAYS_TO_NEXT_ORDER,
+    LABELS,
+    SPEND_FOLLOWED,
+    VISITS_FOLLOWED,
+    customer_labels,
+    until_known,
+)
 from features.schema import C
 from features.store.feast_store import open_store, point_in_time, register
 from features.store.snapshots import LOCK, WAIT_SECONDS, build_snapshots
 from training.protocols import Context
 
-KEYS = (C.CUSTOMER_ID, C.AS_OF, ACTIVE, *LABELS, DAYS_TO_NEXT_ORDER)
+KEYS = (C.CUSTOMER_ID, C.AS_OF, ACTIVE, *LABELS, DAYS_TO_NEXT_ORDER, VISITS_FOLLOWED, SPEND_FOLLOWED)
 
 
 def horizon_of(context: Context) -> int:

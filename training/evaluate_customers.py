@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.engine import connect
-from features.labels import ACTIVE_RULE, BOUGHT, DAYS_TO_NEXT_ORDER
+from features.labels import ACTIVE_RULE, BOUGHT, DAYS_TO_NEXT_ORDER, VISITS_FOLLOWED
 from features.schema import ORDER_LINES, C
+from training.conformal import interval_metrics
 from training.metrics_outcome import amount_metrics, probability_metrics, ranking_of, with_intervals
 from training.outcome_backtest import PROBABILITIES, BackTest, Question, predict_with, read_setting, run_backtest
 from training.outcome_model import RETURN_TIME
 from training.protocols import Context, Evaluation, Metric
 from training.return_backtest import return_metrics, return_peers
+from training.value import LIFETIME
 
 OURS = "regulars"
 SPLIT = "cutoff"
@@ -46,12 +48,27 @@ def our_metrics(backtest: BackTest, model: Any) -> list[Metric]:
 
 def beside_metrics(backtest: BackTest, model: Any, predicted: Floats) -> list[Metric]:
     """Metrics of the time to the next order, where the model is asked for it too; their names begin with its name."""
+    if backtest.setting.question.is_amount:
+        return _value_metrics(backtest, model, predicted)
     if backtest.setting.question.label != BOUGHT or model.return_time_ is None:
         return []
     days = backtest.setting.horizon_days
     curves = model.return_time_.curves(backtest.test).through(predicted, float(days))
     found = return_metrics(curves, backtest.test[DAYS_TO_NEXT_ORDER].to_numpy(float), days)
     return [Metric(f"{RETURN_TIME}.{name}", value) for name, value in found.items()]
+
+
+def _value_metrics(backtest: BackTest, model: Any, predicted: Floats) -> list[Metric]:
+    """Of the intervals of spend; of the lifetime model, over the horizon (`orders_`) and a longer time (`long_`)."""
+    found: dict[str, float] = {}
+    if model.intervals_ is not None:
+        found |= interval_metrics(backtest.actual, *model.intervals_(predicted))
+    if model.lifetime_ is not None:
+        orders = model.lifetime_.expected_orders(backtest.test, float(backtest.setting.horizon_days))
+        came = backtest.test[VISITS_FOLLOWED].to_numpy(float)
+        found |= {f"{LIFETIME}.orders_{name}": value for name, value in amount_metrics(came, orders).items()}
+        found |= {f"{LIFETIME}.long_{name}": value for name, value in model.lifetime_.looked_back_.items()}
+    return [Metric(name, value) for name, value in found.items()]
 
 
 def _metrics_of(backtest: BackTest, predicted: Floats) -> list[Metric]:

@@ -99,6 +99,7 @@ def fingerprint(context: Context, model: str) -> str:
         "seed": settings.seed,
         "excluded": list(settings.models[model].exclude) if model in settings.models else [],
         "tuned": None if (tuned := kept(context.home, model)) is None else dict(tuned.settings),
+        "lifetime": [settings.lifetime_days, settings.yearly_discount] if model == "value" else [],
         "own_features": hashlib.sha256(own_code(settings)).hexdigest(),
         "code": code_hash(),
     }

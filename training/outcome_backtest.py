@@ -19,7 +19,9 @@ from features.schema import ORDER_LINES, C
 from features.snapshot import naive_utc
 from training.boosting import BoostingConfig
 from training.churn import ChurnModel
+from training.conformal import fit_intervals
 from training.dataset import examples
+from training.lifetime_backtest import learn_lifetime, with_followed
 from training.moments import Moments, plan_moments
 from training.outcome_model import is_excluded
 from training.peers import fit_rfm_logistic, order_history, spend_guesses, stopping_scores
@@ -138,6 +140,11 @@ def run_backtest(context: Context, setting: Setting, *, with_serving: bool = Fal
         test = with_waits(context, test, setting.horizon_days)
     check_floors(setting, learned_from, test)
     model = learn(setting, learned_from)
+    if question.is_amount:
+        test = with_followed(context, test, moments.test + timedelta(days=setting.horizon_days))
+        model.lifetime_ = learn_lifetime(
+            context, learned_from, moments.refit, until=moments.test, now=test, config=setting.config
+        )
     actual = answers(question, test)
     return BackTest(
         setting=setting,
@@ -181,7 +188,7 @@ def refit(
         rows, rows[setting.question.label], **_beside(setting, rows, until)
     )
     if calibrator is not None:
-        model.calibrator_ = calibrator
+        model.keep_calibration(calibrator)
     return model
 
 
@@ -195,7 +202,7 @@ def _beside(setting: Setting, rows: pd.DataFrame, until: datetime) -> dict[str, 
 
 def _calibration(question: Question, chooser: Any, checks: pd.DataFrame) -> Any:
     if question.is_amount:
-        return None
+        return fit_intervals(chooser.predict(checks), answers(question, checks))
     # The refitted model learns from these very moments, so it knows their level: correcting that too would do it twice.
     return chooser.calibrate(checks, checks[question.label], checks[C.CUSTOMER_ID], keep_level=True).calibrator_
 

@@ -102,6 +102,10 @@ class OutcomeModel(ClassifierMixin, BaseEstimator):
         self.calibrator_ = choose_calibrator(raw, happened, np.asarray(groups), keep_level=keep_level)
         return self
 
+    def keep_calibration(self, calibrator: Calibrator) -> None:
+        """Take over a calibration that was chosen with another model of the same settings."""
+        self.calibrator_ = calibrator
+
     def raw_probability(self, frame: pd.DataFrame, *, curves: ReturnCurves | None = None) -> NDArray[np.float64]:
         """(rows,) what the model itself says, before calibration. `curves`: those of `return_time_`, where at hand."""
         check_is_fitted(self)

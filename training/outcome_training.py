@@ -22,6 +22,7 @@ from training.enough import enough_to_train
 from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
 from training.explain import explanation, keep, tables
 from training.fairness import fairness
+from training.lifetime_backtest import learn_lifetime
 from training.outcome_backtest import BackTest, predict_with, read_setting, refit, run_backtest
 from training.outcome_model import is_excluded
 from training.plots import amounts, gain, reliability
@@ -40,8 +41,14 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
     setting = read_setting(context, model)
     backtest = run_backtest(context, setting, with_serving=True)
     tested = backtest.model
-    calibrator = None if setting.question.is_amount else tested.calibrator_
-    served = refit(setting, _everything(backtest), setting.moments.serving, tested.rounds_, calibrator)
+    calibrator = tested.intervals_ if setting.question.is_amount else tested.calibrator_
+    everything, moments = _everything(backtest), setting.moments
+    served = refit(setting, everything, moments.serving, tested.rounds_, calibrator)
+    if setting.question.is_amount:
+        known = moments.test + timedelta(days=setting.horizon_days)
+        served.lifetime_ = learn_lifetime(
+            context, everything, moments.serving, until=known, now=backtest.test, config=setting.config
+        )
 
     bundle = into / "bundle"
     served.save(bundle)

@@ -132,7 +132,8 @@ def _fill(
         except DataError as error:
             # One champion this code cannot use must not take the others' answers away; the report says so.
             notes.append(f"{model} version {version.version} could not score: {error}")
-    table = score_table(who, Predictions(**columns), horizon_days=horizon_days)
+    predictions = Predictions(**columns)
+    table = score_table(who, predictions, horizon_days=horizon_days)
     pq.write_table(table, directory / CUSTOMERS, compression="zstd")
     about = {
         "created_at": at.isoformat(),
@@ -140,6 +141,7 @@ def _fill(
         "lake_version": context.lake.version,
         "horizon_days": horizon_days,
         "curve_days": curve_days(horizon_days),
+        **({} if predictions.lifetime is None else predictions.lifetime.about()),
         "currency": context.settings.currency,
         "customers": len(who),
         "models": used,

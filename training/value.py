@@ -18,12 +18,16 @@ from features.labels import SPEND
 from features.settings import current_settings
 from training.boosting import BOOSTER, BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
 from training.bundle import read_json
+from training.conformal import Intervals
 from training.feature_table import FEATURES, FeatureTable
+from training.lifetime import LifetimeModel
 from training.outcome_model import learned_columns
 from training.protocols import Context, Trained
 
 #: Of the variance of spend: between a Poisson count (1) and a gamma amount (2), as spend is a count of amounts.
 VARIANCE_POWER = 1.2
+INTERVALS = "intervals.json"
+LIFETIME = "lifetime"
 
 
 class ValueModel(RegressorMixin, BaseEstimator):
@@ -32,6 +36,8 @@ class ValueModel(RegressorMixin, BaseEstimator):
     Learned with Tweedie loss (Jørgensen 1987; Yang, Qian and Zou 2018), under which most customers may spend nothing
     and sums come out right. It is no median: the median would have less absolute error and be too low by several
     percent in total. A window whose returns exceed its purchases counts as 0.
+
+    Beside it, where they were learned: `intervals_` of the spend, and `lifetime_`, spend over longer horizons.
     """
 
     label: ClassVar[str] = SPEND
@@ -61,6 +67,8 @@ class ValueModel(RegressorMixin, BaseEstimator):
             rounds=self.rounds,
             held_out=parts[1] if held_out is not None else None,
         )
+        self.intervals_: Intervals | None = None
+        self.lifetime_: LifetimeModel | None = None
         self.rounds_ = int(self.booster_.num_trees())
         self.threads_ = config.threads
         self.n_features_in_ = len(self.features_.names)
@@ -73,12 +81,20 @@ class ValueModel(RegressorMixin, BaseEstimator):
         spend: NDArray[np.float64] = np.maximum(found, 0.0)
         return spend
 
+    def keep_calibration(self, intervals: Intervals) -> None:
+        """Take over intervals that were found with another model of the same settings."""
+        self.intervals_ = intervals
+
     def save(self, directory: Path) -> None:
         """Write LightGBM text and JSON below `directory`; nothing is pickled."""
         check_is_fitted(self)
         directory.mkdir(parents=True, exist_ok=True)
         save_booster(self.booster_, directory / BOOSTER)
         write_text(directory / FEATURES, json.dumps(self.features_.as_json(), indent=2))
+        if self.intervals_ is not None:
+            write_text(directory / INTERVALS, json.dumps(self.intervals_.as_json(), indent=2))
+        if self.lifetime_ is not None:
+            self.lifetime_.save(directory / LIFETIME)
 
     @classmethod
     def load(cls, directory: Path, *, threads: int | None = None) -> Self:
@@ -86,6 +102,10 @@ class ValueModel(RegressorMixin, BaseEstimator):
         model = cls()
         model.booster_ = load_booster(directory / BOOSTER)
         model.features_ = FeatureTable.from_json(read_json(directory / FEATURES))
+        # Earlier releases wrote neither.
+        told, there = (directory / INTERVALS).is_file(), (directory / LIFETIME).is_dir()
+        model.intervals_ = Intervals.from_json(read_json(directory / INTERVALS)) if told else None
+        model.lifetime_ = LifetimeModel.load(directory / LIFETIME, threads=threads) if there else None
         model.rounds_ = int(model.booster_.num_trees())
         model.threads_ = threads or current_settings().threads
         model.n_features_in_ = len(model.features_.names)

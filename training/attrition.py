@@ -72,8 +72,12 @@ class Attrition:
         found: Floats = 1.0 / (1.0 + left * np.exp(-stayed))
         return found
 
-    def expected_orders(self, histories: Histories, days: float | Floats, *, discount: float = 0.0) -> Floats:
+    def expected_orders(
+        self, histories: Histories, days: float | Floats, *, discount: float = 0.0, alive: Floats | None = None
+    ) -> Floats:
         """(customers,) days with an order expected in the next `days`, later ones worth less by `discount` a year.
+
+        `alive`: what `alive` gives, where at hand.
 
         The sum over time of the rate then, which is P(alive) (r + x) / (alpha + T) ((beta + T) / (beta + T + u))^s at
         u days from now, times (1 + discount)^(-u / 365): Fader, Hardie and Lee (2005, "RFM and CLV"), to a horizon.
@@ -84,7 +88,8 @@ class Attrition:
         staying = (until[:, None] / (until[:, None] + at)) ** self.left_shape
         worth = np.exp(-np.log1p(discount) / DAYS_A_YEAR * at)
         rate = (self.bought_shape + histories.repeats) / (self.bought_days + histories.age)
-        found: Floats = self.alive(histories) * rate * ahead * ((staying * worth) @ _WEIGHTS)
+        here = self.alive(histories) if alive is None else alive
+        found: Floats = here * rate * ahead * ((staying * worth) @ _WEIGHTS)
         return found
 
     def as_json(self) -> dict[str, float]:

@@ -17,7 +17,7 @@ from features.errors import DataError
 from features.home import write_text
 from features.settings import current_settings
 from training.attrition import Attrition, Histories, fit_attrition
-from training.boosting import BOOSTER, BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
+from training.boosting import BATCH, BOOSTER, BoostingConfig, Learning, fit_booster, load_booster, predict, save_booster
 from training.bundle import read_json
 from training.conformal import Intervals
 from training.feature_table import FEATURES, FeatureTable
@@ -96,17 +96,20 @@ class LifetimeModel(BaseEstimator):
             raise DataError("Nobody ordered while they were followed, so no orders to come can be learned.")
         has_amounts = all(np.isfinite(values[:, 2]).all() for values in labels)
         found = structures(frames, config.seed) if known is None else known
-        parts = list(zip(frames, found, labels, strict=True))
+        pasts = [histories(frame) for frame in frames]
+        parts = list(zip(frames, found, pasts, labels, strict=True))
         self.attrition_ = found[-1] if now is None else structures([now], config.seed, start=found[-1])[0]
         self.order_worth_ = _order_worth(frames, labels) if has_amounts else None
-        features = pd.concat([_corrected_by(frame, one) for frame, one, _ in parts], ignore_index=True)
+        features = pd.concat(
+            [_corrected_by(frame, one, past, one.alive(past)) for frame, one, past, _ in parts], ignore_index=True
+        )
         names = [name for name in features.columns if not is_excluded(name, config.exclude)]
         self.features_ = FeatureTable.learn(features, names)
         encoded, actual = self.features_.encode(features), np.concatenate(labels)
-        started_from = np.log(np.concatenate([_structural(frame, one, ahead[:, 0]) for frame, one, ahead in parts]))
+        structural = np.concatenate([one.expected_orders(past, ahead[:, 0]) for _, one, past, ahead in parts])
         self.booster_ = fit_booster(
             self.features_,
-            Learning(encoded, actual[:, 1], started_from),
+            Learning(encoded, actual[:, 1], np.log(np.maximum(structural, LEAST_ORDERS))),
             {"objective": "poisson"},
             config,
             monotone=[0] * len(self.features_.names),
@@ -121,11 +124,19 @@ class LifetimeModel(BaseEstimator):
     def expected_orders(self, frame: pd.DataFrame, days: float, *, discount: float = 0.0) -> Floats:
         """(rows,) days with an order within `days`, later ones worth less by `discount` a year."""
         check_is_fitted(self)
-        structural = _structural(frame, self.attrition_, np.full(len(frame), float(days)), discount=discount)
-        encoded = self.features_.encode(_corrected_by(frame, self.attrition_))
-        factor = predict(self.booster_, encoded, threads=self.threads_)
-        found: Floats = structural * np.clip(factor, 1 / MOST_CORRECTION, MOST_CORRECTION)
+        # In parts: each customer takes a few dozen numbers on the way.
+        parts = [frame.iloc[start : start + BATCH] for start in range(0, len(frame), BATCH)]
+        found: Floats = np.concatenate([np.empty(0), *(self._orders(part, float(days), discount) for part in parts)])
         return found
+
+    def _orders(self, frame: pd.DataFrame, days: float, discount: float) -> Floats:
+        past = histories(frame)
+        alive = self.attrition_.alive(past)
+        structural = self.attrition_.expected_orders(past, days, discount=discount, alive=alive)
+        encoded = self.features_.encode(_corrected_by(frame, self.attrition_, past, alive))
+        factor = predict(self.booster_, encoded, threads=self.threads_)
+        orders: Floats = structural * np.clip(factor, 1 / MOST_CORRECTION, MOST_CORRECTION)
+        return orders
 
     def expected_spend(self, frame: pd.DataFrame, days: float, *, discount: float = 0.0) -> Floats:
         """(rows,) spend within `days` in the shop's currency, later spend worth less by `discount` a year.
@@ -187,20 +198,14 @@ class LifetimeModel(BaseEstimator):
         return model
 
 
-def _structural(frame: pd.DataFrame, attrition: Attrition, days: Floats, *, discount: float = 0.0) -> Floats:
-    """(rows,) orders that the structure alone expects, above 0."""
-    found: Floats = np.maximum(attrition.expected_orders(histories(frame), days, discount=discount), LEAST_ORDERS)
-    return found
-
-
-def _corrected_by(frame: pd.DataFrame, attrition: Attrition) -> pd.DataFrame:
+def _corrected_by(frame: pd.DataFrame, attrition: Attrition, past: Histories, alive: Floats) -> pd.DataFrame:
     """(rows, features) what the correction goes by."""
-    past = histories(frame)
+    a_day = np.maximum(attrition.expected_orders(past, 1.0, alive=alive), LEAST_ORDERS)
     return pd.DataFrame(
         {
             **{name: frame[name].to_numpy(float, na_value=np.nan) for name in CORRECTED_BY if name in frame.columns},
-            "alive": attrition.alive(past),
-            "orders_a_day": np.log(np.maximum(attrition.expected_orders(past, 1.0), LEAST_ORDERS)),
+            "alive": alive,
+            "orders_a_day": np.log(a_day),
         }
     )
 

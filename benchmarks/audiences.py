@@ -16,10 +16,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from features.engine import connect
 from features.matrix import read_purchases
-from serving.audiences import likelihood
 from training.cli_arguments import current_context
 from training.everyone import catalogue
 from training.gather_evidence import gather
+from training.own_share import likelihood
 
 OUT = Path(__file__).parent / "out"
 DAYS, CATEGORIES, LEAST_BUYERS, FIRST = 28, 20, 20, 100

@@ -1,14 +1,14 @@
 """The customers most likely to buy a product, or of a category, in the next days: one pass over everybody's purchases.
 
-An order of a customer holds a product with the share of their orders that held it, drawn towards the shop's share by
-PRIOR_ORDERS orders. How many orders they place is known from the purchase probability of the scores, as a Poisson
-count over its horizon; without one, from the orders they placed. Products of a category are taken as independent.
+What share of a customer's orders holds the products says how likely they are to buy (training.own_share). How many
+orders they place is known from the purchase probability of the scores, as a Poisson count over its horizon; without
+one, from the orders they placed. Of a category, a model learned from earlier months starts from there and corrects it
+(training.category_propensity).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,13 @@ from serving.outcomes import Contacts
 from serving.quality import COLUMN, grade_of, word
 from serving.schemas_customers import AudienceMember, AudiencePage, AudienceRequest
 from serving.state import EPOCH, State
+from training.category_propensity import CategoryPropensity, signals_of
 from training.evidence import Evidence
+from training.own_share import likelihood, orders_by_chance
 
-PRIOR_ORDERS = 10.0
-#: A probability of 1 would say that a customer orders without end.
-_MOST_CERTAIN = 0.999
 MODEL = "propensity"
 NO_CONTACTS = Contacts()
-OWN_SHARE, NONE = "own_share", "none"
+LEARNED, OWN_SHARE, NONE = "learned", "own_share", "none"
 
 
 def audience(
@@ -56,10 +55,16 @@ def audience(
     if orders_ahead is None:
         why = "there is no purchase probability, so customers are taken to order as often as before"
         orders_ahead = evidence.customer_orders / max(evidence.days, 1.0) * days
-    found = likelihood(evidence, wanted, orders_ahead)
-    probability, times, last = found.probability, found.times, found.last
-    ids = state.ranking.customers["customer_id"]
     moment = (state.moment(now) - EPOCH).total_seconds() / 86_400
+    model = _learned(state) if why is None and asked.category is not None else None
+    # The model speaks of its horizon, and so must what it starts from.
+    ahead = orders_ahead if model is None else orders_ahead * model.horizon_days / days
+    found = likelihood(evidence, wanted, ahead)
+    probability, times, last = found.probability, found.times, found.last
+    if model is not None:
+        signals = signals_of(evidence, found, wanted, as_of_day=moment)
+        probability = model.probability(signals, asked.category, days=days)
+    ids = state.ranking.customers["customer_id"]
     kept = probability >= asked.min_probability
     if asked.exclude_bought_days:
         kept &= last < moment - asked.exclude_bought_days
@@ -72,37 +77,13 @@ def audience(
         names, probability[best].tolist(), times[best].tolist(), evidence.customer_orders[best].tolist(), strict=True
     )
     items = [_member(*known, moment - since) for known, since in zip(numbers, last[best].tolist(), strict=True)]
-    return _page(state, items, len(rows), days, OWN_SHARE, why)
+    return _page(state, items, len(rows), days, OWN_SHARE if model is None else LEARNED, why)
 
 
-class Likelihood(NamedTuple):
-    """Of each customer of the lists: probability, products of it bought (once in each order), the day of the last."""
-
-    probability: NDArray[np.float64]
-    times: NDArray[np.int64]
-    last: NDArray[np.float64]
-
-
-def likelihood(evidence: Evidence, wanted: NDArray[np.bool_], orders_ahead: NDArray[np.float64]) -> Likelihood:
-    """That each customer buys any of the `wanted` (products,), with so many orders ahead; one pass over all pairs."""
-    at = np.flatnonzero(wanted[evidence.own_products])
-    row = np.searchsorted(evidence.own_start, at, side="right") - 1
-    total = evidence.customer_orders + PRIOR_ORDERS
-    of_shop = evidence.sold_orders / max(evidence.orders, 1)
-    product = evidence.own_products[at]
-    prior = PRIOR_ORDERS * of_shop[product]
-    share = np.minimum((evidence.own_orders[at] + prior) / total[row], _MOST_CERTAIN)
-    n = len(total)
-    # As if nothing were bought, which depends on the number of orders alone; then what was bought instead.
-    totals, of_customer = np.unique(total, return_inverse=True)
-    nothing = np.array([np.log1p(-PRIOR_ORDERS * of_shop[wanted] / each).sum() for each in totals])
-    instead = np.bincount(row, weights=np.log1p(-share) - np.log1p(-prior / total[row]), minlength=n)
-    in_order = -np.expm1(nothing[of_customer] + instead)
-    probability = -np.expm1(-orders_ahead * in_order)
-    times = np.bincount(row, weights=evidence.own_orders[at], minlength=n).astype(np.int64)
-    last = np.full(n, -np.inf)
-    np.maximum.at(last, row, evidence.own_last[at])
-    return Likelihood(probability, times, last)
+def _learned(state: State) -> CategoryPropensity | None:
+    """The model of categories of the propensity champion; None where it has none, as those of earlier releases."""
+    found = state.about.get("categories")
+    return None if found is None else CategoryPropensity.from_json(found)
 
 
 def as_csv(page: AudiencePage) -> bytes:
@@ -134,7 +115,7 @@ def _orders_ahead(state: State, evidence: Evidence, days: float) -> NDArray[np.f
         of_list = [state.rows.get(customer, -1) for customer in state.ranked_rows]
         at = np.array(of_list, dtype=np.int64)
         scored = np.where(at >= 0, scored[at], np.nan)
-    expected = -np.log1p(-np.minimum(scored, _MOST_CERTAIN)) * days / horizon
+    expected = orders_by_chance(scored) * days / horizon
     before = evidence.customer_orders / max(evidence.days, 1.0) * days
     found: NDArray[np.float64] = np.where(np.isfinite(expected), expected, before)
     return found

@@ -180,7 +180,9 @@ class AudiencePage(Struct, frozen=True):
     items: list[AudienceMember]
     total: Annotated[int, Meta(description="Customers that the request allows.")]
     days: float
-    strategy: Annotated[str, Meta(description="own_share, or none when there is nothing to go by.")]
+    strategy: Annotated[
+        str, Meta(description="learned (of a category), own_share, or none when there is nothing to go by.")
+    ]
     fallback: str | None
     model: str
     model_version: int | None

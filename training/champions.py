@@ -69,16 +69,20 @@ def _churn(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _propensity(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    from training.bundle import read_json
+    from training.category_propensity import CATEGORIES
     from training.propensity import PropensityModel
 
     model = PropensityModel.load(bundle)
+    # Earlier releases wrote none, nor does a shop whose products have no categories.
+    found: dict[str, Any] = {"categories": read_json(bundle / CATEGORIES)} if (bundle / CATEGORIES).is_file() else {}
     if model.return_time_ is None:
-        return {"purchase": model.predict_proba(frame)[:, 1]}
+        return {**found, "purchase": model.predict_proba(frame)[:, 1]}
     curves = model.return_time_.curves(frame)
     purchase = model.predict_proba(frame, raw=model.raw_probability(frame, curves=curves))[:, 1]
     # One answer to one question: the curve passes through the probability of the horizon.
     days = float(model.return_time_.horizon_days)
-    return {"purchase": purchase, "returns": curves.through(purchase, days)}
+    return {**found, "purchase": purchase, "returns": curves.through(purchase, days)}
 
 
 def _value(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:

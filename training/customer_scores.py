@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,6 +56,7 @@ class Predictions:
     spend: NDArray[np.float64] | None = None
     spend_ends: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     lifetime: LifetimeScores | None = None
+    categories: Mapping[str, Any] | None = None  # of training.category_propensity, for the manifest
     returns: ReturnCurves | None = None
     uplift: NDArray[np.float64] | None = None
 

@@ -7,6 +7,7 @@ horizon is not thrown away. The bundle holds both, and says up to when each has 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import Any
 import pandas as pd
 
 from features.errors import DataError
+from features.home import write_text
 from features.schema import C
 from training.bundle import read_manifest, seal
+from training.category_propensity import CATEGORIES
+from training.category_training import learn_categories
 from training.dataset import feature_columns
 from training.enough import enough_to_train
 from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
@@ -50,8 +54,11 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
             context, everything, moments.serving, until=known, now=backtest.test, config=setting.config
         )
 
+    categories = learn_categories(context, backtest) if model == "propensity" else None
     bundle = into / "bundle"
     served.save(bundle)
+    if categories is not None:
+        write_text(bundle / CATEGORIES, json.dumps(categories.model.as_json()))
     tested.save(bundle / TESTED)
     explained = explanation(backtest)
     keep(explained, bundle)
@@ -77,7 +84,11 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
         bundle=bundle,
         params=_params(backtest),
         # The tested and the served model are two trainings, a horizon apart.
-        metrics=[*ours, *(stability_of(tested, served, backtest.test) if model == "churn" else ())],
+        metrics=[
+            *ours,
+            *([] if categories is None else categories.metrics),
+            *(stability_of(tested, served, backtest.test) if model == "churn" else ()),
+        ],
         peers={name: [Metric(key, value) for key, value in found.items()] for name, found in peers.items()},
         gate=Gate(gate_metric(backtest), higher_is_better=not setting.question.is_amount),
         pictures=[*_pictures(backtest, into), *explanation_pictures(explained, into)],
@@ -86,7 +97,11 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
         test_as_of=test.replace(tzinfo=UTC),
         horizon_days=setting.horizon_days,
         rescore=lambda other: rescore(backtest, other),
-        tables={**tables(explained), "parity": fairness(explained["groups"])["attributes"]},
+        tables={
+            **tables(explained),
+            "parity": fairness(explained["groups"])["attributes"],
+            **({} if categories is None else {"categories": categories.table}),
+        },
         notes=[
             *told(backtest, {metric.name: metric.value for metric in ours}, peers),
             *enough.notes(),

@@ -142,6 +142,7 @@ def _fill(
         "horizon_days": horizon_days,
         "curve_days": curve_days(horizon_days),
         **({} if predictions.lifetime is None else predictions.lifetime.about()),
+        **({} if predictions.categories is None else {"categories": predictions.categories}),
         "currency": context.settings.currency,
         "customers": len(who),
         "models": used,

@@ -1,18 +1,21 @@
 """Audiences against probabilities worked by hand, and who may ask."""
 
 import csv
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 
 from serving.app import build_app
-from serving.audiences import PRIOR_ORDERS, audience
+from serving.audiences import audience
 from serving.outcomes import Contact, Contacts
 from serving.schemas_customers import AudienceRequest
 from serving.scopes import KeyScope
 from serving.state import State
 from tests.serving.small_scores import AS_OF, small_state
+from training.category_propensity import SIGNALS, CategoryPropensity
+from training.own_share import PRIOR_ORDERS
 
 NOW = AS_OF.replace(tzinfo=None)
 ORDERS = {
@@ -131,3 +134,23 @@ def test_the_key_of_a_site_may_not_ask(runtime, client, scope: str, status: int)
     runtime.refresh()
     headers = {"Authorization": f"Bearer {key}"}
     assert client.post("/v1/audiences", json={"product_id": "p1"}, headers=headers).status_code == status
+
+
+def test_of_a_category_the_learned_model_speaks_and_of_a_product_it_does_not(shop: State) -> None:
+    # Log-odds of own share less 1 for all, and of drinks half a unit more: probabilities worked by hand.
+    model = CategoryPropensity(28, (1.0, *[0.0] * (len(SIGNALS) - 1)), -1.0, {"drink": (0.5, 1.0)})
+    learned = dataclasses.replace(shop, about={**shop.about, "categories": model.as_json()})
+    plain = audience(shop, AudienceRequest(category="drink"), now=NOW)
+    found = audience(learned, AudienceRequest(category="drink"), now=NOW)
+    assert (plain.strategy, found.strategy) == ("own_share", "learned")
+    assert ids(found) == ids(plain)
+    for before, after in zip(plain.items, found.items, strict=True):
+        odds = np.log(before.probability / (1 - before.probability)) - 0.5
+        assert after.probability == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-5)
+    # Half the days: purchases come at an even rate.
+    half = audience(learned, AudienceRequest(category="drink", days=14), now=NOW)
+    assert (1 - half.items[0].probability) ** 2 == pytest.approx(1 - found.items[0].probability, abs=1e-5)
+    # A category it did not learn from is taken as all are; a product is not its business.
+    other = audience(learned, AudienceRequest(category="bread"), now=NOW)
+    assert other.strategy == "learned"
+    assert audience(learned, AudienceRequest(product_id="tea"), now=NOW).strategy == "own_share"

@@ -80,7 +80,7 @@ def test_champions_score_every_customer_with_them(shop: Context, trained: Mappin
     said: dict[str, object] = {}
     for model in ("churn", "propensity", "value"):
         said |= parts.predict[model](trained[model].bundle, frame)
-    assert set(said) == {"churn", "reasons", "purchase", "returns", "spend", "spend_ends", "lifetime"}
+    assert set(said) == {"churn", "reasons", "purchase", "returns", "spend", "spend_ends", "lifetime", "categories"}
     rows = [len(said[name]) for name in ("churn", "reasons", "purchase", "spend")]  # type: ignore[arg-type]
     assert rows == [len(frame)] * 4
     returns = said["returns"]

@@ -30,6 +30,8 @@ from training.protocols import Context, Metric
 MOST_CATEGORIES = 300
 #: Customers learned from at each moment, and moments. Each customer gives a row for every category.
 MOST_CUSTOMERS, MOMENTS = 800, 2
+#: Customers whose purchases are counted at each moment.
+MOST_COUNTED = 20_000
 #: A category with fewer buyers in the test has no metrics of its own.
 LEAST_BUYERS = 20
 
@@ -112,23 +114,39 @@ def _asked(
     wanted_ids = pa.array(rows[C.CUSTOMER_ID].to_numpy(), type=purchases.customer_ids.type)
     customers = pc.index_in(wanted_ids, value_set=purchases.customer_ids).to_numpy(zero_copy_only=False).astype(int)
     chosen = np.sort(rng.choice(len(rows), min(MOST_CUSTOMERS, len(rows)), replace=False))
-    evidence = _of(_evidence(purchases.before(day), purchases.n_products, day), customers[chosen])
+    counted = _some_customers(purchases, customers, chosen, rng)
+    evidence = _of(_evidence(counted.before(day), purchases.n_products, day), customers[chosen])
     probability = predict_with(backtest.setting.question, backtest.model, rows.iloc[chosen])
     ahead = orders_by_chance(probability)
     end = day_number(moment + timedelta(days=horizon))
-    future = purchases.keep_orders((purchases.order_day >= day) & (purchases.order_day < end))
-    came = np.zeros((purchases.n_customers, len(names)), dtype=bool)
-    buyer, bought_of = np.repeat(future.order_customer, future.order_sizes), code[future.products]
-    came[buyer[bought_of >= 0], bought_of[bought_of >= 0]] = True
+    future = counted.keep_orders((counted.order_day >= day) & (counted.order_day < end))
+    row = np.full(purchases.n_customers, -1, dtype=np.int64)
+    row[customers[chosen]] = np.arange(len(chosen))
+    came = np.zeros((len(chosen), len(names)), dtype=bool)
+    buyer, bought_of = row[np.repeat(future.order_customer, future.order_sizes)], code[future.products]
+    of_them = (buyer >= 0) & (bought_of >= 0)
+    came[buyer[of_them], bought_of[of_them]] = True
     signals, own = [], []
     for place in range(len(names)):
         wanted = code == place
         found = likelihood(evidence, wanted, ahead)
         signals.append(signals_of(evidence, found, wanted, as_of_day=day))
         own.append(found.probability)
-    bought = came[customers[chosen]].T.ravel()
+    bought = came.T.ravel()
     category = np.repeat(np.arange(len(names)), len(chosen))
     return Asked(np.concatenate(signals), np.concatenate(own), category, bought)
+
+
+def _some_customers(
+    purchases: Purchases, customers: NDArray[np.int64], chosen: NDArray[np.int64], rng: np.random.Generator
+) -> Purchases:
+    """The purchases of a sample of the customers, those chosen among it: what a shop sells is known from so many."""
+    if len(customers) <= MOST_COUNTED:
+        return purchases
+    kept = np.zeros(purchases.n_customers, dtype=bool)
+    kept[rng.choice(customers, MOST_COUNTED, replace=False)] = True
+    kept[customers[chosen]] = True
+    return purchases.keep_orders(kept[purchases.order_customer])
 
 
 def _evidence(history: Purchases, n_products: int, day: float) -> Evidence:

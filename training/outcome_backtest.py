@@ -19,7 +19,7 @@ from features.schema import ORDER_LINES, C
 from features.snapshot import naive_utc
 from training.boosting import BoostingConfig
 from training.churn import ChurnModel
-from training.conformal import fit_intervals
+from training.conformal import LEAST_ROWS, fit_intervals
 from training.dataset import examples
 from training.lifetime_backtest import learn_lifetime, with_followed
 from training.moments import Moments, plan_moments
@@ -202,7 +202,7 @@ def _beside(setting: Setting, rows: pd.DataFrame, until: datetime) -> dict[str, 
 
 def _calibration(question: Question, chooser: Any, checks: pd.DataFrame) -> Any:
     if question.is_amount:
-        return fit_intervals(chooser.predict(checks), answers(question, checks))
+        return fit_intervals(chooser.predict(checks), answers(question, checks)) if len(checks) >= LEAST_ROWS else None
     # The refitted model learns from these very moments, so it knows their level: correcting that too would do it twice.
     return chooser.calibrate(checks, checks[question.label], checks[C.CUSTOMER_ID], keep_level=True).calibrator_
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ from training.boosting import BoostingConfig
 from training.dataset import examples
 from training.evaluate_customers import OURS
 from training.lifetime_backtest import learn_lifetime, with_followed
-from training.metrics_outcome import amount_metrics, paired_difference
+from training.metrics_outcome import amount_metrics, auc_or_nan, paired_difference
 from training.protocols import Context
 
 OUT = Path(__file__).parent / "out"
@@ -58,10 +58,17 @@ def moments_before(start: datetime, cutoff: datetime) -> list[datetime]:
     return [moment for moment in found if moment >= start + timedelta(days=HISTORY)]
 
 
-def predictions(
-    context: Context, start: datetime, cutoff: datetime, days: int
-) -> tuple[dict[str, Floats], dict[str, dict[str, Floats]], dict[str, str]]:
-    """What came (orders, spend), what ours and every peer expected of each, and what did not fit, and why."""
+class Asked(NamedTuple):
+    """One cut-off: ids of customers, what came (orders, spend), what ours and peers expected, and what did not fit."""
+
+    customers: NDArray[Any]
+    came: dict[str, Floats]
+    said: dict[str, dict[str, Floats]]
+    failed: dict[str, str]
+
+
+def predictions(context: Context, start: datetime, cutoff: datetime, days: int) -> Asked:
+    """What ours and every peer, knowing nothing after the cut-off, expected of the days after it, and what came."""
     moments = moments_before(start, cutoff)
     # No label is read from these rows but those that end at the cut-off.
     rows = examples(context, [*moments, cutoff], 1)
@@ -77,7 +84,7 @@ def predictions(
         "orders": {OURS: model.expected_orders(now, float(days)), **orders},
         "spend": {OURS: model.expected_spend(now, float(days)), **expected_spend(summary, orders)},
     }
-    return came, said, failed
+    return Asked(now[C.CUSTOMER_ID].to_numpy(object), came, said, failed)
 
 
 def at_moment(rows: pd.DataFrame, moment: datetime) -> pd.DataFrame:
@@ -85,24 +92,26 @@ def at_moment(rows: pd.DataFrame, moment: datetime) -> pd.DataFrame:
     return rows[rows[C.AS_OF] == moment].reset_index(drop=True)
 
 
-def measured(asked: Sequence[tuple[dict[str, Floats], dict[str, dict[str, Floats]], dict[str, str]]]) -> dict[str, Any]:
+def measured(asked: Sequence[Asked]) -> dict[str, Any]:
     """Mean metrics over cut-offs of ours and every peer that fitted at each, with paired differences of the errors."""
-    found: dict[str, Any] = {"customers": [len(came["orders"]) for came, _, _ in asked]}
+    found: dict[str, Any] = {"customers": [len(one.customers) for one in asked]}
+    who = [one.customers for one in asked]
     for what in ("orders", "spend"):
-        actual = [came[what] for came, _, _ in asked]
-        names = [name for name in asked[0][1][what] if all(name in said[what] for _, said, _ in asked)]
-        scores = {name: [said[what][name] for _, said, _ in asked] for name in names}
+        actual = [one.came[what] for one in asked]
+        names = [name for name in asked[0].said[what] if all(name in one.said[what] for one in asked)]
+        scores = {name: [one.said[what][name] for one in asked] for name in names}
         found[what] = {name: averaged(actual, values) for name, values in scores.items()}
+        metrics = {
+            "mae": (mean_absolute_error, actual),
+            "rmse": (root_mean_squared_error, actual),
+            "auc": (auc_or_nan, [values > 0 for values in actual]),
+        }
         for name in names[1:]:
-            for metric, compute in (("mae", mean_absolute_error), ("rmse", root_mean_squared_error)):
+            for metric, (compute, truth) in metrics.items():
                 rng = np.random.default_rng(0)
-                gap = paired_difference(compute, actual, scores[OURS], scores[name], rng=rng, resamples=RESAMPLES)
+                gap = paired_difference(compute, who, truth, scores[OURS], scores[name], rng=rng, resamples=RESAMPLES)
                 found[what][name][f"ours_minus_{metric}"] = [gap.value, gap.low, gap.high]
-            rng = np.random.default_rng(0)
-            any_bought = [values > 0 for values in actual]
-            gap = paired_difference(roc_auc_score, any_bought, scores[OURS], scores[name], rng=rng, resamples=RESAMPLES)
-            found[what][name]["ours_minus_auc"] = [gap.value, gap.low, gap.high]
-    found["not_fitted"] = {key: why for _, _, failed in asked for key, why in failed.items()}
+    found["not_fitted"] = {key: why for one in asked for key, why in one.failed.items()}
     return found
 
 

@@ -17,6 +17,7 @@ from features.errors import DataError
 from features.settings import current_settings
 from serving.cli import app
 from training.backtest import CutOff, Rolling, best_peer, rolling_backtest
+from training.cli_backtest import _show as show
 from training.cli_backtest import lead_in_words
 from training.protocols import Context, Metric
 from training.report_runs import Report, log_report
@@ -155,3 +156,26 @@ def test_ahead_means_that_the_whole_interval_is_on_the_better_side() -> None:
     assert not sure(is_amount=False, low=-0.01, high=0.02)
     assert sure(is_amount=True, low=-0.02, high=-0.01)
     assert not sure(is_amount=True, low=0.01, high=0.02)
+
+
+def test_in_a_terminal_it_says_how_good_each_month_was_and_whether_it_is_surely_ahead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rng = np.random.default_rng(0)
+
+    def cut_off(day: str) -> CutOff:
+        happened = rng.random(200) < 0.3
+        said = np.clip(0.3 + 0.2 * happened + rng.normal(0, 0.1, 200), 0.01, 0.99)
+        facts = {"days_since_last_order": 3.0, "days_since_first_order": 200.0, "orders_life": 9.0}
+        metrics = [Metric("auc", 0.9, 0.85, 0.95), Metric("ece", 0.1)]
+        peers = {"recency": {"auc": 0.7}}
+        frame = pd.DataFrame(facts, index=range(200))
+        return CutOff("churn", pd.Timestamp(day), frame, happened, said, {"recency": rng.random(200)}, metrics, peers)
+
+    months = [cut_off("2024-05-01"), cut_off("2024-05-29")]
+    lead = Metric("difference", 0.2, 0.15, 0.25)
+    show(Rolling("churn", "auc", 28, "no order in 28 days", False, months, "recency", lead, [], "too early"), "run1")
+    said = capsys.readouterr().out
+    for told in ("2024-05-01", "0.9000", "surely ahead", "no earlier cut-off: too early", "run run1"):
+        assert told in said.replace("\n", " ")
+    assert "auc less that of recency, the best simple rule: +0.2000" in said.replace("\n", " ")

@@ -93,10 +93,12 @@ def behaviour_traits(facts: pd.DataFrame) -> Floats:
 
 
 def behaviour_segments(facts: pd.DataFrame, *, rng: np.random.Generator) -> Behaviour | None:
-    """Segments of customers who shop alike, those that spend most first; None of fewer than LEAST_CUSTOMERS.
+    """Segments of customers who shop alike, those that spend most first; none of them is empty.
 
-    Formula: k-means over `behaviour_traits` for each k of 3 to 8. Stability of k: the mean adjusted Rand index, over 5
-    draws of 70 % of the customers, between the segments found on the draw and on all. Chosen is the largest k with a
+    None of fewer than LEAST_CUSTOMERS, and where customers do not differ enough to be told apart.
+    Formula: k-means over `behaviour_traits` for each k of 3 to 8 with at least so many different rows in the customers
+    and in each draw. Stability of k: the mean adjusted Rand index, over 5 draws of 70 % of the customers, between the
+    segments found on the draw and on all. Chosen is the largest k with a
     stability of at least 0.75, else the most stable. Of more than 10,000 customers, as many are drawn to find the
     segments; everybody belongs to the nearest centre.
     Source: MacQueen (1967) for k-means; Rousseeuw (1987) for the silhouette; Hubert and Arabie (1985) for the index;
@@ -107,22 +109,33 @@ def behaviour_segments(facts: pd.DataFrame, *, rng: np.random.Generator) -> Beha
     traits = behaviour_traits(facts)
     fitted = traits if len(traits) <= MOST_FITTED else traits[rng.choice(len(traits), MOST_FITTED, replace=False)]
     compared = rng.choice(len(fitted), min(MOST_COMPARED, len(fitted)), replace=False)
+    # Customers of the same traits to six digits are of one kind, and no more segments than kinds can be found.
+    kind = np.unique(fitted.round(6), axis=0, return_inverse=True)[1].ravel()
     tried, models = [], {}
     # So little work for each of so many fits is done faster without threads that wait for one another.
     with threadpool_limits(1):
         for k in SIZES:
+            draws = [
+                rng.choice(len(fitted), max(int(DRAWN_SHARE * len(fitted)), k), replace=False) for _ in range(DRAWS)
+            ]
+            if min(len(np.unique(kind[draw])) for draw in draws) < k:
+                break
             model = _fit(fitted, k, rng)
             labels = model.predict(fitted)
-            agree = [_agreement(fitted, labels, k, rng) for _ in range(DRAWS)]
+            if len(np.unique(labels)) < k:
+                break
+            agree = [adjusted_rand_score(labels, _fit(fitted[draw], k, rng).predict(fitted)) for draw in draws]
             apart = len(np.unique(labels[compared])) > 1
             silhouette = float(silhouette_score(fitted[compared], labels[compared])) if apart else 0.0
             tried.append({"k": k, "silhouette": silhouette, "stability": float(np.mean(agree))})
             models[k] = model
+        if not tried:
+            return None
         chosen = _choose(tried)
         labels = models[chosen].predict(traits)
     spend = facts["spend_lately"].to_numpy(float)
     worth = np.nan_to_num(spend if not np.isnan(spend).all() else facts["visits_lately"].to_numpy(float))
-    means = [worth[labels == place].mean() if (labels == place).any() else -1.0 for place in range(chosen)]
+    means = [worth[labels == place].mean() for place in range(chosen)]
     place_of = np.argsort(np.argsort(-np.array(means), kind="stable"), kind="stable")
     labels = place_of[labels]
     for row in tried:
@@ -157,11 +170,6 @@ def _fit(values: Floats, k: int, rng: np.random.Generator) -> KMeans:
     return KMeans(k, n_init=3, random_state=int(rng.integers(2**31))).fit(values)
 
 
-def _agreement(values: Floats, labels: NDArray[np.int64], k: int, rng: np.random.Generator) -> float:
-    drawn = rng.choice(len(values), max(int(DRAWN_SHARE * len(values)), k), replace=False)
-    return float(adjusted_rand_score(labels, _fit(values[drawn], k, rng).predict(values)))
-
-
 def _choose(tried: Sequence[dict[str, float]]) -> int:
     stable = [row for row in tried if row["stability"] >= STABLE]
     if stable:
@@ -171,9 +179,7 @@ def _choose(tried: Sequence[dict[str, float]]) -> int:
 
 def _segments(labels: NDArray[np.int64], traits: Floats, spend: Floats, k: int) -> list[Segment]:
     total = float(np.nansum(spend))
-    means = [
-        traits[labels == place].mean(axis=0) if (labels == place).any() else np.zeros(len(TRAITS)) for place in range(k)
-    ]
+    means = [traits[labels == place].mean(axis=0) for place in range(k)]
     return [
         Segment(
             number=place,

@@ -44,7 +44,7 @@ CUSTOMER_FIELDS = pa.schema(
         pa.field("grade", _TEXT, nullable=False),  # A to D
         pa.field("stage", _TEXT, nullable=False),  # of customer_scores.STAGES
         pa.field("behaviour", pa.int8()),  # number of the segment in tables["behaviour"]; null in a small shop
-        pa.field("decile", pa.int8(), nullable=False),  # 1 = the tenth of the customers that brought most
+        pa.field("decile", pa.int8(), nullable=False),  # 1 = the tenth of the customers that spent most lately
         pa.field("sales_decile", pa.int8(), nullable=False),  # 1 = the first tenth of the sales; 0 = brought nothing
         pa.field("best", pa.bool_(), nullable=False),
         pa.field("tags", pa.list_(pa.string()), nullable=False),

@@ -55,8 +55,9 @@ def portray(
     grade_rule = rules.grade or usual_grade_rule(facts)
     columns["grade"] = customer_grades(facts, grade_rule)
     tables["grades"] = {"rule": grade_rule.as_json(), "groups": segment_table(facts, columns["grade"], GRADES)}
-    value = customer_value(facts)
-    columns |= {"decile": decile_of(value), "sales_decile": sales_decile_of(value)}
+    # Of spend, as the table of that name; where amounts are not known, of orders.
+    brought = customer_value(facts, measure="spend_lately" if shop.has_spend else "orders_lately")
+    columns |= {"decile": decile_of(brought), "sales_decile": sales_decile_of(brought)}
     tables["deciles"] = _deciles(facts)
     best_rule = BestRule(**{**usual_rule(facts).as_json(), **rules.best})
     columns["best"] = best_customers(facts, best_rule)

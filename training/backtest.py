@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import mean_absolute_error
 
-from features.errors import DataError
-from features.horizon import WEEK
 from features.schema import C
-from features.terminal import step
 from training.evaluate_customers import OURS, metric_of, our_metrics, peer_metrics
 from training.grades import grade
 from training.metrics_outcome import auc_or_nan, paired_difference
 from training.outcome_backtest import BackTest, read_setting, run_backtest
 from training.protocols import Context, Metric
 from training.report_runs import Report
+from training.rolling import rolling_report, walk_back
 from training.segments import Group, all_groups, read_by_groups
 
 #: Cut-offs tested at, where nothing else is asked for.
@@ -117,26 +115,16 @@ def rolling_backtest(context: Context, model: str, *, cutoffs: int = CUTOFFS, ev
     """
     newest = read_setting(context, model)
     horizon = newest.horizon_days
-    apart = timedelta(days=every_days or max(horizon // WEEK, 1) * WEEK)
-    tested: list[CutOff] = []
-    described: list[pd.DataFrame] = []
-    stopped = None
-    for place in range(cutoffs):
-        moment = newest.moments.test - place * apart
-        try:
-            setting = read_setting(context, model, as_of=moment)
-            with step(f"{model} as of {moment:%Y-%m-%d}"):
-                backtest = run_backtest(context, setting)
-                tested.append(_tested(backtest))
-                # All the features of every cut-off would fill the memory of a large shop; the groups read few.
-                described.append(read_by_groups(backtest.test))
-        except DataError as error:
-            if not tested:
-                raise
-            stopped = str(error)
-            break
-    tested.reverse()
-    described.reverse()
+
+    def test(moment: datetime) -> tuple[CutOff, pd.DataFrame]:
+        backtest = run_backtest(context, read_setting(context, model, as_of=moment))
+        # All the features of every cut-off would fill the memory of a large shop; the groups read few.
+        return _tested(backtest), read_by_groups(backtest.test)
+
+    found, stopped = walk_back(
+        model, newest.moments.test, test, cutoffs=cutoffs, horizon_days=horizon, every_days=every_days
+    )
+    tested = [one for one, _ in found]
     metric = metric_of(newest.question)
     peer = best_peer(tested, metric, lower=newest.question.is_amount)
     lead = paired_difference(
@@ -149,7 +137,7 @@ def rolling_backtest(context: Context, model: str, *, cutoffs: int = CUTOFFS, ev
         resamples=RESAMPLES,
     )
     is_amount = newest.question.is_amount
-    together = pd.concat(described, ignore_index=True)
+    together = pd.concat([described for _, described in found], ignore_index=True)
     groups = all_groups(together, *_pooled(tested), horizon_days=horizon, is_amount=is_amount)
     return Rolling(model, metric, horizon, newest.event, is_amount, tested, peer, lead, groups, stopped)
 
@@ -212,20 +200,16 @@ def report_of(found: Rolling, lake: str, pictures: Sequence[Path]) -> Report:
     """What is logged: each metric at each cut-off as a step of its own, ours and the peers', and the difference."""
     each = [flat(one.metrics, one.peer_metrics) for one in found.tested]
     shared = [name for name in each[0] if all(name in values for values in each)]
-    ends = {"ahead": found.ahead.value, "ahead_low": found.ahead.low, "ahead_high": found.ahead.high}
     told = found.as_json()
-    return Report(
-        experiment=f"backtest-{found.model}",
-        name=f"{found.model} {found.tested[-1].as_of:%Y-%m-%d}",
-        params={
-            "horizon_days": found.horizon_days,
-            "cutoffs": ", ".join(f"{one.as_of:%Y-%m-%d}" for one in found.tested),
-            "metric": found.metric,
-            "best_peer": found.best_peer,
-            "lake": lake,
-        },
-        metrics={name: [values[name] for values in each] for name in shared}
-        | {name: [value] for name, value in ends.items() if value is not None},
+    return rolling_report(
+        found.model,
+        [one.as_of for one in found.tested],
+        {name: [values[name] for values in each] for name in shared},
+        found.ahead,
+        metric=found.metric,
+        best_peer=found.best_peer,
+        horizon_days=found.horizon_days,
+        lake=lake,
         pictures=pictures,
         tables={
             "cutoffs": [{key: row[key] for key in row if key != "results"} for row in told["cutoffs"]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.engine import connect
-from features.errors import DataError
-from features.horizon import WEEK, shop_rhythm
+from features.horizon import shop_rhythm
 from features.matrix import Purchases, day_number, read_purchases
-from features.terminal import step
 from training.baselines import baselines
 from training.candidates.attributes import Attributes, read_attributes
 from training.metrics_ranking import KS
@@ -23,6 +21,7 @@ from training.pair_table import CandidateSources
 from training.protocols import Context, Metric
 from training.ranking_backtest import BEST_BY, OURS, RankingTest, best_baseline
 from training.report_runs import Report
+from training.rolling import rolling_report, walk_back
 from training.splits import cutoff_split
 from training.two_stage import RecommenderConfig, learn_ranker, recommend
 
@@ -111,20 +110,14 @@ def rolling_ranking(context: Context, *, cutoffs: int, every_days: int | None = 
     horizon, moments = shop_rhythm(context.lake, backend, settings)
     purchases = read_purchases(context.lake, backend)
     attributes = read_attributes(context.lake, backend, purchases)
-    apart = timedelta(days=every_days or max(horizon.days // WEEK, 1) * WEEK)
-    tested: list[RankingCutOff] = []
-    stopped = None
-    for place in range(cutoffs):
-        moment = moments.test - place * apart
-        try:
-            with step(f"{MODEL} as of {moment:%Y-%m-%d}"):
-                tested.append(_tested(context, purchases, attributes, moment, horizon.days))
-        except DataError as error:
-            if not tested:
-                raise
-            stopped = str(error)
-            break
-    tested.reverse()
+    tested, stopped = walk_back(
+        MODEL,
+        moments.test,
+        lambda moment: _tested(context, purchases, attributes, moment, horizon.days),
+        cutoffs=cutoffs,
+        horizon_days=horizon.days,
+        every_days=every_days,
+    )
     means = {
         name: {BEST_BY: float(np.mean([one.peer_metrics[name][BEST_BY] for one in tested]))} for name in tested[0].peers
     }
@@ -190,21 +183,17 @@ def ranking_report(found: RankingRolling, lake: str, pictures: Sequence[Path]) -
         for name, values in found.tested[0].peer_metrics.items()
         for metric in values
     }
-    ends = {"ahead": found.ahead.value, "ahead_low": found.ahead.low, "ahead_high": found.ahead.high}
-    newest = found.tested[-1]
-    return Report(
-        experiment=f"backtest-{MODEL}",
-        name=f"{MODEL} {newest.as_of:%Y-%m-%d}",
-        params={
-            "horizon_days": found.horizon_days,
-            "cutoffs": ", ".join(f"{one.as_of:%Y-%m-%d}" for one in found.tested),
-            "metric": found.metric,
-            "best_peer": found.best_peer,
-            "lake": lake,
-        },
-        metrics=ours | peers | {name: [value] for name, value in ends.items() if value is not None},
+    return rolling_report(
+        MODEL,
+        [one.as_of for one in found.tested],
+        ours | peers,
+        found.ahead,
+        metric=found.metric,
+        best_peer=found.best_peer,
+        horizon_days=found.horizon_days,
+        lake=lake,
         pictures=pictures,
-        tables={"bands": newest.bands},
+        tables={"bands": found.tested[-1].bands},
     )
 
 

@@ -67,3 +67,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise DataError(f"{path} is not JSON ({error}). Train again.") from None
     return found
+
+
+def is_whole(directory: Path, *, kind: str) -> bool:
+    """Whether a bundle of that kind lies there as it was sealed."""
+    try:
+        read_manifest(directory, kind=kind)
+    except DataError:
+        return False
+    return True

@@ -18,7 +18,7 @@ from features.errors import DataError
 from features.home import forget_old, new_directory, remove_directory, sweep, write_text
 from features.own import own_code
 from features.terminal import step
-from training.bundle import read_manifest, seal
+from training.bundle import is_whole, read_manifest, seal
 from training.champions import Champions, default_champions
 from training.contact_results import campaign_results
 from training.customer_scores import Predictions, score_table
@@ -79,7 +79,7 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
         as_of = last_moment(context)
         version = _version(context, found, as_of, horizon_days)
         target = context.home.scores / "versions" / version
-        scored = not _is_whole(target)
+        scored = not is_whole(target, kind=KIND)
         if scored:
             if target.exists():
                 remove_directory(target)
@@ -196,11 +196,3 @@ def _version(context: Context, found: Mapping[str, ModelVersion], as_of: datetim
         "own_features": hashlib.sha256(own_code(context.settings)).hexdigest(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _is_whole(directory: Path) -> bool:
-    try:
-        read_manifest(directory, kind=KIND)
-    except DataError:
-        return False
-    return True

@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 import training.insight
-from features.errors import DataError
 from features.home import forget_old, new_directory, remove_directory, sweep, write_text
-from training.bundle import read_manifest, seal
+from training.bundle import is_whole, read_manifest, seal
 from training.dataset import horizon_of
 from training.fingerprint import code_hash
 from training.insight.files import (
@@ -65,7 +64,7 @@ def keep_insight(
         scoring = current_scoring(context, as_of)
         version = _version(context, rules or Rules(), as_of, scoring)
         target = home.insight / "versions" / version
-        if not _is_whole(target):
+        if not is_whole(target, kind=KIND):
             if target.exists():
                 remove_directory(target)
             picture = take_picture(
@@ -135,14 +134,6 @@ def _own_code() -> str:
     for path in sorted(Path(str(training.insight.__file__)).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _is_whole(directory: Path) -> bool:
-    try:
-        read_manifest(directory, kind=KIND)
-    except DataError:
-        return False
-    return True
 
 
 def _write(directory: Path, picture: Picture, *, at: datetime, scores_version: str | None) -> None:

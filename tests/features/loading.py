@@ -30,6 +30,20 @@ ordered_at = "at"
 quantity = "pieces"
 amount = "paid"
 """
+CAMPAIGNS = """
+[contacts]
+path = "contacts.csv"
+campaign_id = "campaign"
+customer_id = "customer"
+contacted_at = "at"
+treated = "treated"
+
+[responses]
+path = "responses.csv"
+campaign_id = "campaign"
+customer_id = "customer"
+responded_at = "at"
+"""
 HEADER = "order,customer,product,at,pieces,paid"
 GOOD = "o1,ann,tea,2024-01-02 10:00:00,2,5.00"
 

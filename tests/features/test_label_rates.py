@@ -17,9 +17,10 @@ from features.ingest import ingest
 from features.label_rates import label_report
 from features.lake import read_lake
 from features.settings import Settings
+from tests.features.loading import CAMPAIGNS
 
 AS_OF = datetime(2024, 3, 1)
-MAPPING = """
+ORDERS = """
 [order_lines]
 path = "orders.csv"
 order_id = "order"
@@ -31,18 +32,8 @@ amount = "paid"
 path = "products.csv"
 product_id = "id"
 category = "category"
-[contacts]
-path = "contacts.csv"
-campaign_id = "campaign"
-customer_id = "customer"
-contacted_at = "at"
-treated = "treated"
-[responses]
-path = "responses.csv"
-campaign_id = "campaign"
-customer_id = "customer"
-responded_at = "at"
 """
+MAPPING = ORDERS + CAMPAIGNS
 #: Days from AS_OF on which each customer orders bread; 10 a time.
 ORDERED = {"ann": (-50, -3, 2, 40), "bob": (-5, 30), "cat": (-40, 5), "dan": (-6, 13), "eve": (-90, -60)}
 

@@ -13,6 +13,7 @@ from features.home import Home
 from features.ingest import ingest
 from features.lake import read_lake
 from features.settings import load_settings
+from tests.features.loading import MAPPING as ORDERS
 from tests.features.loading import Shop as Files
 from training.insight.customers import customer_facts
 from training.insight.files import Insight, read_insight
@@ -21,18 +22,7 @@ from training.insight.shop import Shop, shop_before
 from training.protocols import Context
 
 HEADER = "order,customer,product,at,pieces,paid,off,store"
-MAPPING = """
-[order_lines]
-path = "orders.csv"
-order_id = "order"
-customer_id = "customer"
-product_id = "product"
-ordered_at = "at"
-quantity = "pieces"
-amount = "paid"
-discount = "off"
-store_id = "store"
-"""
+MAPPING = ORDERS + 'discount = "off"\nstore_id = "store"\n'
 GOODS = """
 [products]
 path = "goods.csv"

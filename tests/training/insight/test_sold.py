@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 from scipy import sparse
 
+from tests.features.loading import CAMPAIGNS
 from tests.training.insight.conftest import MAPPING, MakeShop
 from training.insight.baskets import Baskets, basket_rules, order_baskets, pair_counts
 from training.insight.campaigns import MOST_CAMPAIGNS, campaign_report
@@ -130,28 +131,12 @@ def test_products_say_who_came_back_and_when(make_shop: MakeShop) -> None:
     assert np.isnan(cake["reorder_gap_days"])
 
 
-CONTACTS = """
-[contacts]
-path = "contacts.csv"
-campaign_id = "campaign"
-customer_id = "customer"
-contacted_at = "at"
-treated = "treated"
-
-[responses]
-path = "responses.csv"
-campaign_id = "campaign"
-customer_id = "customer"
-responded_at = "at"
-"""
-
-
 def campaign(make_shop: MakeShop, contacts: list[str], responses: list[str], lines: list[str], as_of: str) -> Any:
     files = {
         "contacts.csv": ["campaign,customer,at,treated", *contacts],
         "responses.csv": ["campaign,customer,at", *responses],
     }
-    shop = make_shop(*lines, as_of=as_of, mapping=MAPPING + CONTACTS, files=files)
+    shop = make_shop(*lines, as_of=as_of, mapping=MAPPING + CAMPAIGNS, files=files)
     return campaign_report(shop, margin=0.5, cost_per_contact=0.25)
 
 

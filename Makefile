@@ -34,8 +34,8 @@ imports: $(READY)
 audit: $(READY) ## ask the advisory database about every locked package
 	@BIN="$(BIN)" bash .ci/audit.sh
 
-test: $(READY) ## lint, types, import rules and the whole test suite (PYTEST_ARGS="..." for a part)
-	@BIN="$(BIN)" PYTHON="$(PYTHON)" AGAIN="$(AGAIN)" bash .ci/test.sh $(PYTEST_ARGS)
+test: $(READY) ## lint, types, import rules and the whole test suite (PYTEST_ARGS="..." for a part, COVERAGE=1 for what no test ran)
+	@BIN="$(BIN)" PYTHON="$(PYTHON)" AGAIN="$(AGAIN)" COVERAGE="$(COVERAGE)" bash .ci/test.sh $(PYTEST_ARGS)
 
 docs: $(READY) ## build the documentation into site/, to read without a network
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "Open site/index.html"

@@ -62,6 +62,8 @@ def fork_workers(count: int) -> None:
         ended, status = os.waitpid(-1, 0)
         lived = time.monotonic() - running.pop(ended, 0.0)
         _forget_gauges(ended)
+        # What is forked after the server has gone would hold its port against the next one.
+        stopping = stopping or os.getppid() != server
         if not stopping:
             how = os.waitstatus_to_exitcode(status)
             log.error("worker %d ended (%s) after %.1f s; another takes its place", ended, how, lived)

@@ -124,6 +124,8 @@ def test_killed_workers_and_servers_lose_no_answered_event_and_keep_none_twice(
         family = [process.pid, *(worker.pid for worker in workers(process.pid))]
         for member in family:
             os.kill(member, signal.SIGKILL)
+        # A worker forked as the server fell may hold the port for a moment more.
+        wait_until(lambda: is_free(HOST, port))
     assert set(kept(scored_home)) >= {event_id for writer in writers for event_id in list(writer.answered)}
     with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "again.log"):
         before = [len(writer.answered) for writer in writers]

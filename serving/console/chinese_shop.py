@@ -171,6 +171,7 @@ OF_THE_SHOP: Mapping[str, str] = {
     "Their share of spend": "消费占比",
     "then, down; now, across": "纵向：之前；横向：现在",
     "There is no whole month yet.": "还没有完整的月份。",
+    "Usual store": "常去门店",
     "Value so far": "累计价值",
     "Who its customers are, how they come and go.": "客户是谁，如何来去。",
     "Who moved where since {day}": "自 {day} 以来的变动",

@@ -47,6 +47,7 @@ class _Groups(Struct, frozen=True):
     decile: _Value | None = None
     behaviour: _Value | None = None
     tag: _Value | None = None
+    usual_store: _Value | None = None
     category: _Value | None = None
     department: _Value | None = None
     brand: _Value | None = None

@@ -24,7 +24,8 @@ class ListQuery(Struct, frozen=True, omit_defaults=True):
     value: Annotated[float, Meta(ge=0, le=1e12)] = 0.0  # least value at risk
     stage: Stage | None = None
     reason: Annotated[str, Meta(max_length=40)] | None = None  # one of MESSAGES
-    segment: Annotated[str, Meta(max_length=100)] | None = None  # of the shop's picture, as grade and tag
+    store: Annotated[str, Meta(max_length=200)] | None = None  # where the customer usually buys
+    segment: Annotated[str, Meta(max_length=100)] | None = None  # of the shop's picture, as store, grade and tag
     grade: Annotated[str, Meta(max_length=100)] | None = None
     tag: Annotated[str, Meta(max_length=100)] | None = None
     attribute: Annotated[str, Meta(max_length=300)] | None = None  # name=value, of the shop's file of customers
@@ -72,7 +73,7 @@ class ListQuery(Struct, frozen=True, omit_defaults=True):
     @property
     def groups(self) -> dict[str, str]:
         """The groups of the shop's picture that customers must be in."""
-        named = {"segment": self.segment, "grade": self.grade, "tag": self.tag}
+        named = {"usual_store": self.store, "segment": self.segment, "grade": self.grade, "tag": self.tag}
         return {group: value for group, value in named.items() if value is not None}
 
     @property

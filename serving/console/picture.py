@@ -19,7 +19,7 @@ from training.insight.files import Insight, current_version, read_version
 from training.insight.words import segment_name, word
 
 #: What customers may be filtered by, one column of the picture each.
-GROUPS = ("segment", "grade", "stage", "decile", "behaviour")
+GROUPS = ("segment", "grade", "stage", "decile", "behaviour", "usual_store")
 
 
 class Pictures:
@@ -56,6 +56,8 @@ def pictures_of(home: Home) -> Pictures:
 
 def codes_of(insight: Insight, group: str) -> tuple[NDArray[Any], list[str]]:
     """Of each customer of the picture, the number of their group, -1 where it has none; and the groups by number."""
+    if group not in insight.customers.column_names:  # a picture taken by an earlier release
+        return np.full(insight.customers.num_rows, -1), []
     column = insight.customers[group].combine_chunks()
     if not pa.types.is_dictionary(column.type):
         column = pc.cast(column, pa.string()).dictionary_encode()
@@ -108,6 +110,11 @@ def name_of(insight: Insight, group: str, value: object, lang: str) -> str:
     return word(str(value), lang)
 
 
+def _by_number(value: str) -> tuple[bool, int, str]:
+    """Numbers by their size, before all other names."""
+    return (False, int(value), value) if value.isdecimal() else (True, 0, value)
+
+
 def choices(insight: Insight, group: str, lang: str) -> list[tuple[str, str]]:
     """The values of a group that somebody has, each with what it is called."""
     if group == "tag":
@@ -115,6 +122,6 @@ def choices(insight: Insight, group: str, lang: str) -> list[tuple[str, str]]:
         return [(row["tag"], word(row["tag"], lang)) for row in rows if row["customers"]]
     dimension = next((one for one in insight.cube.dimensions if one.name == group), None)
     codes, names = codes_of(insight, group)
-    there = {names[code] for code in np.unique(codes).tolist() if code >= 0}
-    order = dimension.values if dimension is not None else sorted(there)
+    there = {names[code] for code in np.flatnonzero(np.bincount(codes + 1, minlength=len(names) + 1)[1:])}
+    order = dimension.values if dimension is not None else sorted(there, key=_by_number)
     return [(value, name_of(insight, group, value, lang)) for value in order if value in there]

@@ -23,6 +23,7 @@ PRODUCTS = [
     {"product_id": f"p{n:02}", "name": f"{CATEGORIES[n % 4]} {n}", "category": CATEGORIES[n % 4], "price": 1.5 + n}
     for n in range(16)
 ]
+STORES = ("North", "South", "12", "3")
 HOUSEHOLDS = ("single", "couple", "family")
 STAGES = ("regular", "slipping", "new", "regular", "slipping", "lapsed")
 CHURN_BACKTEST = {
@@ -39,6 +40,7 @@ product_id = "product_id"
 ordered_at = "ordered_at"
 quantity = "quantity"
 amount = "amount"
+store_id = "store"
 
 [products]
 path = "products.csv"
@@ -63,6 +65,11 @@ channel = "channel"
 def name_of(number: int) -> str:
     """The first begins as a formula would, which no exported cell may be."""
     return "=c00" if number == 0 else f"c{number:02}"
+
+
+def store_of(number: int, back: int) -> str:
+    """Two orders of three are in the customer's own store, the last one elsewhere."""
+    return STORES[(number + (back % 3 == 0)) % len(STORES)]
 
 
 def orders() -> dict[str, list[tuple[float, list[str]]]]:
@@ -116,13 +123,14 @@ def open_shop(root: Path, write_scores: object) -> Home:
     files.mkdir(parents=True)
     with (files / "orders.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["order_id", "customer_id", "product_id", "ordered_at", "quantity", "amount"])
-        for customer, theirs in made.items():
-            for ago, basket in theirs:
+        rows.writerow(["order_id", "customer_id", "product_id", "ordered_at", "quantity", "amount", "store"])
+        for number, (customer, theirs) in enumerate(made.items()):
+            for back, (ago, basket) in enumerate(theirs):
                 at = AS_OF.replace(tzinfo=None) - timedelta(days=ago)
                 for product in basket:
                     price = PRODUCTS[int(product[1:])]["price"]
-                    rows.writerow([f"{customer}-{ago:g}", customer, product, f"{at:%Y-%m-%d %H:%M:%S}", 1, price])
+                    order, store = f"{customer}-{ago:g}", store_of(number, back)
+                    rows.writerow([order, customer, product, f"{at:%Y-%m-%d %H:%M:%S}", 1, price, store])
     campaign = f"spring,c07,{AS_OF - timedelta(days=100):%Y-%m-%d},mail\n"
     (files / "contacts.csv").write_text(f"campaign_id,customer_id,contacted_at,channel\n{campaign}")
     with (files / "products.csv").open("w", newline="") as file:

@@ -21,7 +21,7 @@ from serving.keys import now_utc
 from serving.runtime import Runtime, open_runtime
 from serving.schemas_customers import AtRiskQuery
 from tests.serving.console_browser import Browser
-from tests.serving.console_shop import CUSTOMERS, PRODUCTS, name_of, open_shop, orders
+from tests.serving.console_shop import CUSTOMERS, PRODUCTS, STORES, name_of, open_shop, orders
 
 LIST = "/console/at-risk"
 
@@ -98,6 +98,10 @@ def test_filters_of_the_console_narrow_the_list_to_whom_they_name(browser: Brows
     families = [one for one in everybody if numbers[one] % 3 == 2]
     assert every_customer(browser, "attribute=household%3Dfamily") == families
     assert every_customer(browser, "attribute=household%3Dcastle") == []
+    in_the_south = [one for one in everybody if STORES[numbers[one] % 4] == "South"]
+    assert every_customer(browser, "store=South") == in_the_south
+    assert every_customer(browser, "store=South&overdue=true") == [one for one in in_the_south if one in overdue]
+    assert every_customer(browser, "store=Atlantis") == []
     # What lowers the risk is no reason for it.
     assert every_customer(browser, "reason=weeks") == []
     assert "Nobody matches" in browser.page.text
@@ -156,7 +160,7 @@ def shown_table(browser: Browser, query: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-@pytest.mark.parametrize("query", ["risk=30&sort=churn_probability&up=true", "reason=spend_down&overdue=true"])
+@pytest.mark.parametrize("query", ["risk=30&sort=churn_probability&up=true", "reason=spend_down&store=South"])
 def test_an_export_is_exactly_what_is_shown_in_either_form(browser: Browser, lang: str, query: str) -> None:
     browser.headers["Accept-Language"] = lang
     shown = shown_table(browser, query)
@@ -244,20 +248,26 @@ def test_customers_are_assigned_to_one_agent_and_found_as_mine(browser: Browser)
     assert "c13" in every_customer(browser, "agent=-nobody")
 
 
+def test_stores_are_chosen_by_name_numbers_by_their_size(browser: Browser) -> None:
+    chosen = re.search(r'<select id="f-store".*?</select>', browser.get(f"{LIST}?store=3").text, re.DOTALL).group()
+    assert re.findall(r'<option value="([^"]*)"', chosen) == ["", "3", "12", "North", "South"]
+    assert re.search(r'<option value="(\w+)" selected>', chosen).group(1) == "3"
+
+
 def test_a_saved_view_is_the_list_as_it_stood_for_the_whole_team(browser: Browser) -> None:
-    query = "risk=40&reason=spend_down&sort=churn_probability"
+    query = "risk=40&store=South&sort=churn_probability"
     wanted = every_customer(browser, query)
     browser.get(f"{LIST}?{query}")
     asked = html.unescape(re.search(r'name="query" value="([^"]*)"', browser.page.text).group(1))
-    browser.post("/console/views", {"name": "Spending less", "query": asked})
+    browser.post("/console/views", {"name": "Southerners", "query": asked})
     colleague = Browser(browser.app, base="http://127.0.0.1")
     colleague.log_in(name="Ben")
-    href = html.unescape(re.search(r'href="([^"]+)"[^>]*>Spending less<', colleague.get(LIST).text).group(1))
+    href = html.unescape(re.search(r'href="([^"]+)"[^>]*>Southerners<', colleague.get(LIST).text).group(1))
     colleague.get(href + "&size=100")
     assert colleague.customers() == wanted
     view = re.search(r'name="view_id" value="(\w+)"', colleague.page.text).group(1)
     colleague.post("/console/views/forget", {"view_id": view})
-    assert "Spending less" not in browser.get(LIST).text
+    assert "Southerners" not in browser.get(LIST).text
 
 
 def test_a_plan_of_the_console_is_that_of_the_api_and_recorded_once(browser: Browser, runtime: Runtime) -> None:

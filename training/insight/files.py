@@ -56,6 +56,7 @@ CUSTOMER_FIELDS = pa.schema(
         pa.field("visits_lately", pa.int64(), nullable=False),
         pa.field("usual_gap_days", pa.float64()),
         pa.field("top_category", pa.string()),
+        pa.field("usual_store", pa.dictionary(pa.int32(), pa.string())),  # null where the shop names no stores
     ]
 )
 

@@ -8,8 +8,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.insight.faces import ALL, Cube
+from training.insight.shop import WINDOW_DAYS, Shop
 
 PLACES = ("channel", "store")
+
+
+def usual_stores(shop: Shop) -> NDArray[np.object_]:
+    """(customers,) the store each usually buys in; None where the shop does not know it.
+
+    Formula: the store of most orders in the 364 days up to the customer's last order with a store; of several, the one
+    they came to last.
+    Source: descriptive.
+    """
+    stores = np.full(shop.customers, None, dtype=object)
+    if shop.has("order_lines.store_id"):
+        found = shop.frame(
+            f"""
+            WITH own AS (
+                SELECT customer, store_id, ordered_at, max(ordered_at) OVER (PARTITION BY customer) AS last
+                FROM trips WHERE bought AND store_id IS NOT NULL
+            ), counted AS (
+                SELECT customer, store_id, count(*) AS orders, max(ordered_at) AS latest
+                FROM own WHERE ordered_at > last - INTERVAL {WINDOW_DAYS} DAY GROUP BY 1, 2
+            )
+            SELECT customer, arg_max(store_id, (orders, latest, store_id)) AS store FROM counted GROUP BY customer
+            """
+        )
+        stores[found["customer"]] = found["store"]
+    return stores
 
 
 def place_performance(cube: Cube, *, by: str = "segment") -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from training.insight.best import BestRule, best_customers, best_summary, usual_
 from training.insight.customer_grades import GRADES, GradeRule, customer_grades, customer_value, usual_grade_rule
 from training.insight.deciles import customer_deciles, decile_of, gini, sales_decile_of, sales_deciles
 from training.insight.lifetime import historic_value, predicted_value, spread
+from training.insight.places import usual_stores
 from training.insight.rfm import SEGMENTS, rfm, rfm_grid, segment_table
 from training.insight.shop import PERIOD_DAYS, Shop
 from training.insight.tags import TREND_PERIODS, customer_tags, spend_trend
@@ -72,6 +73,7 @@ def portray(
         "predicted": None if found is None else {"measure": found[0], **spread(found[1])},
     }
     columns["top_category"], top_share = _top_category(shop)
+    columns["usual_store"] = usual_stores(shop)
     more = facts.assign(
         best=columns["best"],
         order_spend=facts["spend"] / facts["orders"].clip(lower=1),

@@ -18,7 +18,7 @@ from training.insight.faces import Cube
 from training.insight.files import Insight
 from training.insight.lifetime import historic_value, predicted_value, spread
 from training.insight.over_time import movement, states_over_time
-from training.insight.places import place_performance
+from training.insight.places import place_performance, usual_stores
 from training.insight.rfm import quantile_scores, rfm, rfm_grid, segment_table
 from training.insight.selling import affinity, cross_sell, product_rhythm, up_sell
 from training.insight.tags import customer_tags, spend_trend
@@ -37,7 +37,7 @@ METRICS: Mapping[str, Sequence[Callable[..., Any]]] = {
     "Behaviour": (behaviour_segments, behaviour_traits, named_by, Insight.alike),
     "Tags": (customer_tags, spend_trend),
     "What sells with what": (basket_rules, pair_counts, cross_sell, up_sell, product_rhythm),
-    "For whom and where": (affinity, place_performance),
+    "For whom and where": (affinity, place_performance, usual_stores),
     "Campaigns": (campaign_report,),
     "The cube": (Cube.face,),
 }

@@ -79,6 +79,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "brand": ("Brand", "品牌"),
     "channel": ("Channel", "渠道"),
     "store": ("Store", "门店"),
+    "usual_store": ("Usual store", "常去门店"),
     "weekday": ("Day of the week", "星期"),
     "daypart": ("Time of day (UTC)", "时段 (UTC)"),
     "period": ("Four weeks from", "四周起始日"),

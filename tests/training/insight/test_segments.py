@@ -16,6 +16,7 @@ from training.insight.customer_grades import GRADES, GradeRule, customer_grades,
 from training.insight.customers import customer_facts, spend_by_period
 from training.insight.deciles import customer_deciles, decile_of, gini, sales_decile_of, sales_deciles
 from training.insight.lifetime import historic_value, predicted_value, spread
+from training.insight.places import usual_stores
 from training.insight.portrait import Rules, portray
 from training.insight.rfm import GRID, SEGMENTS, quantile_scores, rfm, rfm_grid, segment_table
 from training.insight.shop import Shop
@@ -222,6 +223,24 @@ def test_the_top_category_is_one_whose_spend_is_known(make_shop: MakeShop) -> No
     lines = ordered("ann", "2024-05-01", "100", times=1) + ordered("ann", "2024-05-02", "", times=1, product="doll")
     columns, _, _ = pictured(make_shop(*lines, goods=("tea,drinks,", "doll,toys,"), as_of="2024-06-01"))
     assert columns["top_category"].tolist() == ["drinks"]
+
+
+def test_the_usual_store_is_that_of_most_orders_of_the_last_year_and_of_equals_the_latest(make_shop: MakeShop) -> None:
+    def at(who: str, *days_and_stores: str) -> list[str]:
+        parts = (one.split(" ") for one in days_and_stores)
+        return [f"{who}{day},{who},tea,{day},1,5,,{store}" for day, store in parts]
+
+    shop = make_shop(
+        *at("ann", "2024-03-01 north", "2024-04-01 north", "2024-05-01 south"),
+        *at("bob", "2024-03-01 south", "2024-04-01 north"),
+        # Three orders in the north, but more than 364 days before the last.
+        *at("cat", "2022-01-01 north", "2022-02-01 north", "2022-03-01 north", "2023-05-01 south"),
+        *at("dan", "2024-03-01 "),
+        as_of="2024-06-01",
+    )
+    assert usual_stores(shop).tolist() == ["north", "north", "south", None]
+    nowhere = make_shop("1,ann,tea,2024-05-01,1,5,,", as_of="2024-06-01")
+    assert usual_stores(nowhere).tolist() == [None]
 
 
 def test_lifetime_value_is_margin_where_known_and_the_models_where_there_is_one() -> None:

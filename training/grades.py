@@ -65,9 +65,9 @@ def grade(model: str, metrics: Mapping[str, float]) -> Grade | None:
     else:
         return None
     worst = max((step.reached() for step in steps), key=GRADES.index)
-    deciding = [step.told() for step in steps if step.reached() == worst]
+    deciding = [step.name for step in steps if step.reached() == worst]
     told = "; ".join(step.told() for step in steps)
-    why = told if worst == EXCELLENT else f"{told}. Decided by {', '.join(one.rsplit(' ', 1)[0] for one in deciding)}"
+    why = told if worst == EXCELLENT else f"{told}. Decided by {', '.join(deciding)}"
     return Grade(worst, why)
 
 

@@ -29,7 +29,10 @@ def tables_of(insight: Insight | None, lang: str) -> dict[str, Any]:
         return {"again": [], "pairs": [], "affinity": None}
     affinity = insight.tables.get("affinity", {}).get("segment")
     if affinity is not None:
-        affinity = affinity | {"names": [name_of(insight, "segment", one, lang) for one in affinity["rows"]]}
+        affinity = affinity | {
+            "names": [name_of(insight, "segment", one, lang) for one in affinity["rows"]],
+            "titles": [name_of(insight, "category", one, lang) for one in affinity["columns"]],
+        }
     seen: set[frozenset[str]] = set()
     pairs = []
     for rule in insight.tables.get("baskets", {}).get("products", []):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from serving.console import shown
 from serving.console.assets import address
+from serving.console.retold import retold
 from serving.console.told import why
 from serving.console.words import LANGUAGES, Words, words
 from training.insight.words import word
@@ -70,5 +71,6 @@ def _filters(told: Words) -> dict[str, Any]:
         "as_json": shown.as_json,
         "heat": shown.heat,
         "word": lambda key: word(str(key), told.lang),
+        "retold": lambda text: retold(str(text), told.lang),
         "told_why": lambda item: why(item, told.lang),
     }

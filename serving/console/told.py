@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from serving import candidates as c
+from serving.console.retold import retold
 from serving.schemas import Grounds, Item
 
 SOURCES = {
@@ -44,4 +45,4 @@ def why(item: Item, lang: str) -> str:
         return f"最近 {grounds.window_days} 天 {grounds.lately} 个订单，之前同期 {grounds.before} 个"
     if grounds.listed_on is not None:
         return f"{grounds.listed_on} 上架的新品"
-    return SOURCES.get(item.source, item.reason)
+    return SOURCES.get(item.source) or retold(item.reason, lang)

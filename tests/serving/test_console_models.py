@@ -14,6 +14,7 @@ from serving.keys import now_utc
 from serving.runtime import Runtime
 from serving.scopes import KeyScope
 from tests.serving.console_browser import Browser
+from tests.serving.console_said import english_in
 from tests.training.registry.fakes import PNG, train_churn
 from training.promotion_log import FILE, PromotionLog
 
@@ -73,6 +74,13 @@ def test_an_administrator_meets_the_gate_and_rolls_back_and_the_log_names_them(r
     refused = browser.send("POST", "/console/models/promote", data=sent)
     assert refused.status_code == 409
     assert "was not promoted" in refused.text
+    browser.headers["Accept-Language"] = "zh"
+    part = browser.send("GET", "/console/models/versions", headers={"HX-Request": "true"}).text
+    page = browser.get("/console/models").text
+    assert "差于冠军：auc 0.8000，冠军第 2 版在同一回测中为 0.8200" in page
+    names = {"Ada", "ann", "auc", "ece", "lift", "precision", "ndcg", "recall", "mae", "correlation"}
+    assert [english_in(text, names) for text in (part, page)] == [[], []]
+    browser.headers["Accept-Language"] = "en"
     browser.post("/console/models/rollback", {"model": "churn", "why": "the list looks odd", "csrf": token})
     assert "churn: version 1 is champion" in browser.page.text
     last = PromotionLog(runtime.holder.home.root / FILE).rows("churn")[-1]

@@ -43,8 +43,12 @@ def step(title: str) -> Iterator[Callable[[str], None]]:
 
 def print_json(value: Any) -> None:
     """The result as JSON on stdout, nothing else beside it. A number that is not known is null: JSON has no NaN."""
-    text = json.dumps(_without_nan(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(as_json(value) + "\n")
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON: a number that is not known is null, a moment is text."""
+    return json.dumps(_without_nan(value), indent=2, ensure_ascii=False, default=str, allow_nan=False)
 
 
 def _without_nan(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from training.cli_tune import tune
 from training.cli_uplift import uplift
 from training.grades import grade as grade_of
 from training.protocols import MODELS
+from training.version_listing import described
 
 if TYPE_CHECKING:
     from training.promotion_log import Promotion
@@ -56,7 +57,7 @@ def train(
     wanted = [model.value for model in models or Model]
     outcomes = train_models(current_context(), wanted, at=datetime.now(UTC))
     if as_json:
-        print_json([{**asdict(o), "version": _as_json(o.version)} for o in outcomes])
+        print_json([{**asdict(o), "version": None if o.version is None else described(o.version)} for o in outcomes])
     else:
         print_table(
             "Training",
@@ -89,6 +90,7 @@ def promote(
 ) -> None:
     """Make a version champion, unless it is worse than the champion on the same back-test."""
     from training.promotions import promote as promote_version
+    from training.run import listing
     from training.tracking import open_registry
 
     if force and not why:
@@ -96,6 +98,7 @@ def promote(
     settings = current_settings()
     registry = open_registry(Home(settings.home))
     row = promote_version(registry, model.value, version, who=settings.who, at=datetime.now(UTC), why=why, force=force)
+    listing(registry)
     _print_change(row, as_json=as_json)
 
 
@@ -107,11 +110,13 @@ def rollback(
 ) -> None:
     """Make the version before the champion champion again."""
     from training.promotions import rollback as roll_back
+    from training.run import listing
     from training.tracking import open_registry
 
     settings = current_settings()
     registry = open_registry(Home(settings.home))
     row = roll_back(registry, model.value, who=settings.who, at=datetime.now(UTC), why=why)
+    listing(registry)
     _print_change(row, as_json=as_json)
 
 
@@ -123,6 +128,7 @@ def models(
 ) -> None:
     """List the versions in the registry, or who promoted what, when and why."""
     from training.promotions import history
+    from training.run import listing
     from training.tracking import open_registry
 
     home = Home(current_settings().home)
@@ -138,9 +144,12 @@ def models(
         )
         return
     registry = open_registry(home)
+    if as_json and model is None:
+        print_json(listing(registry))
+        return
     versions = [v for name in ([model.value] if model else MODELS) for v in registry.versions(name)]
     if as_json:
-        print_json([_as_json(version) for version in versions])
+        print_json([described(version) for version in versions])
         return
     if not versions:
         out.print("No model is trained yet. Train:  regulars train")
@@ -190,14 +199,6 @@ def score(as_json: AsJson = False) -> None:
     )
     for note in report.notes:
         out.print(f"[yellow]note[/] {note}")
-
-
-def _as_json(version: ModelVersion | None) -> dict[str, Any] | None:
-    """A version with its grade and what that rests on; the recommender has none."""
-    if version is None:
-        return None
-    found = grade_of(version.model, version.metrics)
-    return {**asdict(version), "grade": None if found is None else found.as_json()}
 
 
 def _grade(version: ModelVersion | None) -> str:

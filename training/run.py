@@ -17,6 +17,7 @@ from training.gates import compare
 from training.promotions import is_decided, promote, recover
 from training.protocols import MODELS, Context, Trained
 from training.tracking import Registry, open_registry
+from training.version_listing import Listed, keep_listing
 from training.versions import ModelVersion
 
 LOCK = "train"
@@ -74,7 +75,14 @@ def train(
         sweep(workspace)
         registry = open_registry(context.home)
         recover(registry)
-        return [_train_one(context, registry, model, known[model], at=at) for model in models]
+        outcomes = [_train_one(context, registry, model, known[model], at=at) for model in models]
+        listing(registry)
+        return outcomes
+
+
+def listing(registry: Registry) -> Listed:
+    """Every finished version of every model, newest first of each; kept for the server to show."""
+    return keep_listing(registry.home, lambda: [found for model in MODELS for found in registry.versions(model)])
 
 
 def _train_one(context: Context, registry: Registry, model: str, trainer: Trainer, *, at: datetime) -> Outcome:

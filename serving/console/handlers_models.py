@@ -62,13 +62,16 @@ def registry_of(visit: Visit) -> Registry:
 
 
 async def the_page(visit: Visit) -> Response:
-    """GET /console/models: at once, what answers now and who changed what; the versions come when they are read."""
+    """GET /console/models: what answers now, who changed what, and the versions, at once where they are at hand."""
+    registry = registry_of(visit)
+    found = await registry.at_hand()
     done = asked_of(visit.request, _Done).done
     log = PromotionLog(visit.runtime.holder.home.root / FILE)
     changes = await asyncio.to_thread(log.rows)
     return visit.page(
         "models.html",
         models=MODELS,
+        listed=None if found is None else versions_of(registry, found),
         changes=changes[::-1][:MOST_CHANGES],
         done=done,
         drift=await asyncio.to_thread(drift_of, visit.runtime.holder.home),
@@ -81,14 +84,14 @@ async def versions(visit: Visit) -> Response:
     """GET /console/models/versions: the part of the page that the registry answers."""
     registry = registry_of(visit)
     found = await registry.versions()
+    return visit.page("models_part.html", listed=versions_of(registry, found))
+
+
+def versions_of(registry: Registry, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the table of versions is made of: by model, with the metrics shown and the plots of the newest."""
     by_model = {model: [one for one in found if one["model"] == model] for model in MODELS}
-    return visit.page(
-        "models_part.html",
-        by_model=by_model,
-        shown=SHOWN,
-        peers=best_peers,
-        pictures=registry.pictures,
-    )
+    pictures = {model: registry.pictures(versions[0]) for model, versions in by_model.items() if versions}
+    return {"by_model": by_model, "shown": SHOWN, "peers": best_peers, "pictures": pictures}
 
 
 def best_peers(version: dict[str, Any]) -> tuple[str, float] | None:

@@ -1,7 +1,8 @@
-"""The model registry as the console sees it: through `regulars models`, `promote` and `rollback` as processes.
+"""The model registry as the console sees it: by the list kept beside it, and through `regulars` as processes.
 
 The registry's library takes seconds and hundreds of megabytes to load, which no worker of the server should carry for
 a page that is opened now and then; and a change goes the one way it goes on the command line, gate and log included.
+Whatever changes the registry through `regulars` keeps the list anew; only where something else did is it asked for.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from typing import Any
 
 from features.errors import RegularsError
 from features.home import Home
-from training.promotion_log import FILE
+from training.version_listing import kept_listing
 
 SECONDS = 120.0
-_DATABASE = "mlflow.db"
 _PICTURES = ("artifacts", "pictures")
 
 
@@ -28,12 +28,15 @@ class RegistryBusyError(RegularsError):
 
 
 class Registry:
-    """The registry of one data home. What it listed is remembered until its files change."""
+    """The registry of one data home."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self._asking = asyncio.Lock()
-        self._listed: tuple[object, list[dict[str, Any]]] | None = None
+
+    async def at_hand(self) -> list[dict[str, Any]] | None:
+        """The versions where the list kept is that of the registry as it is; None where it has to be asked."""
+        return await asyncio.to_thread(kept_listing, self.home)
 
     async def versions(self) -> list[dict[str, Any]]:
         """Every finished version of every model, newest first of each, as `regulars models --json` gives them.
@@ -41,10 +44,10 @@ class Registry:
         Raises RegistryBusyError.
         """
         async with self._asking:
-            state = self._state()
-            if self._listed is None or self._listed[0] != state:
-                self._listed = (state, json.loads(await self._run(["models", "--json"], who=None)))
-            return self._listed[1]
+            found = await self.at_hand()
+            if found is None:
+                found = json.loads(await self._run(["models", "--json"], who=None))
+            return found
 
     async def promote(self, model: str, version: int, *, who: str, why: str, force: bool) -> Mapping[str, Any]:
         """The entry of the promotion log. Raises RegistryBusyError with what the gate said."""
@@ -69,7 +72,6 @@ class Registry:
 
     async def _change(self, arguments: Sequence[str], *, who: str) -> Mapping[str, Any]:
         async with self._asking:
-            self._listed = None
             found: Mapping[str, Any] = json.loads(await self._run(arguments, who=who))
             return found
 
@@ -95,10 +97,6 @@ class Registry:
         if process.returncode != 0:
             raise RegistryBusyError(_last(said) or "The registry gave no reason.")
         return printed
-
-    def _state(self) -> object:
-        files = [self.home.mlflow / _DATABASE, self.home.mlflow / f"{_DATABASE}-wal", self.home.root / FILE]
-        return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
 
 
 def _last(said: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.serving.console_browser import Browser
 from tests.serving.console_said import english_in
 from tests.training.registry.fakes import PNG, train_churn
 from training.promotion_log import FILE, PromotionLog
+from training.version_listing import kept_listing
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,7 @@ def logged_in(runtime: Runtime, scope: KeyScope) -> Browser:
 def test_an_agent_sees_the_versions_and_may_change_none(runtime: Runtime) -> None:
     browser = logged_in(runtime, KeyScope.RETENTION)
     assert "Who changed what" in browser.page.text
+    assert '<b>2</b> <span class="chip good">champion</span>' in browser.page.text
     token = browser.csrf
     for path, fields in (("promote", {"version": 1}), ("rollback", {})):
         sent = {"model": "churn", "why": "because", "csrf": token, **fields}
@@ -86,6 +89,25 @@ def test_an_administrator_meets_the_gate_and_rolls_back_and_the_log_names_them(r
     last = PromotionLog(runtime.holder.home.root / FILE).rows("churn")[-1]
     assert (last.action.value, last.to_version, last.who) == ("rolled back", 1, "Ada")
     assert "the list looks odd" in last.why
+
+
+def test_the_versions_stand_on_the_page_at_once_unless_another_wrote_to_the_registry(runtime: Runtime) -> None:
+    home = runtime.holder.home
+    kept = kept_listing(home)
+    assert kept is not None
+    assert [(row["model"], row["version"], row["grade"]["grade"]) for row in kept] == [
+        ("churn", 2, "unusable"),
+        ("churn", 1, "unusable"),
+    ]
+    database = home.mlflow / "mlflow.db"
+    before = database.stat()
+    os.utime(database, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert kept_listing(home) is None
+    page = logged_in(runtime, KeyScope.RETENTION).page.text
+    os.utime(database, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "Asking the registry" in page
+    assert 'hx-get="/console/models/versions"' in page
+    assert "Asking the registry" not in logged_in(runtime, KeyScope.RETENTION).page.text
 
 
 def html_picture(part: str) -> str:

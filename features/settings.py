@@ -31,6 +31,21 @@ class ModelSettings(BaseModel):
     )
 
 
+class BestCustomers(BaseModel):
+    """What a best customer reaches in the last 364 days; unset: what the first fifth of those who bought reach."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    spend: float | None = Field(None, ge=0, allow_inf_nan=False, description="Least spend, in the shop's currency.")
+    categories: int | None = Field(None, ge=0, description="Fewest categories bought.")
+    visits: int | None = Field(None, ge=0, le=364, description="Fewest days with an order.")
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Those that are set, by name."""
+        return self.model_dump(exclude_none=True)
+
+
 class Settings(BaseSettings):
     """Everything a shop may set; each has a default that works on two cores and 24 GiB."""
 
@@ -55,6 +70,9 @@ class Settings(BaseSettings):
     )
     models: dict[str, ModelSettings] = Field(
         {}, description='Of one model: [models.churn] with exclude = ["attribute_*"], what it must not learn from.'
+    )
+    best_customers: BestCustomers = Field(
+        BestCustomers(), description="Who the best customers are: [best_customers] with spend, categories, visits."
     )
     source_url: SecretStr | None = Field(
         None, description="Database that `ingest --source sql` reads, for instance postgresql://reader@host/shop."
@@ -141,9 +159,10 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         allowed = ", ".join(Settings.model_fields)
+        variable = f"REGULARS_{str(first['loc'][0]).upper()}"
         raise ConfigError(
             f"Setting '{name}': {first['msg']} (got {first.get('input')!r}). "
-            f"Correct it in {config_file()} or REGULARS_{name.upper()}; settings are: {allowed}."
+            f"Correct it in {config_file()} or {variable}; settings are: {allowed}."
         ) from None
     except ValueError as error:  # a TOML file that does not parse
         raise ConfigError(f"{config_file()} cannot be read: {error}. Correct it: lines are  name = value.") from None

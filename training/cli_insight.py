@@ -85,9 +85,10 @@ def report(
     """Write one page with the whole picture of the shop's customers, in English or Chinese, to forward.
 
     It needs no network and runs no script. A threshold of best customers that
-    is not given is what the first fifth of those who bought lately reach. With
-    other thresholds than before, the picture that the console shows changes
-    too, until the next  regulars score.
+    is not given is that of [best_customers] in regulars.toml, else what the
+    first fifth of those who bought lately reach. With other thresholds than
+    before, the picture that the console shows changes too, until the next
+    regulars score.
     """
     from features.home import write_text
     from training.insight.page import report_page

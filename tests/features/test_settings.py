@@ -95,3 +95,23 @@ def test_a_model_may_be_set_apart_and_its_name_is_checked(folder: Path) -> None:
     (folder / "regulars.toml").write_text('[models.churn]\nexcluded = ["attribute_*"]\n')
     with pytest.raises(ConfigError, match=r"Setting 'models\.churn\.excluded'"):
         load_settings()
+
+
+def test_the_thresholds_of_best_customers_stand_in_the_file_and_a_wrong_one_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().best_customers.thresholds == {}
+    (folder / "regulars.toml").write_text("[best_customers]\nspend = 250.5\nvisits = 12\n", encoding="utf-8")
+    assert load_settings().best_customers.thresholds == {"spend": 250.5, "visits": 12}
+    monkeypatch.setenv("REGULARS_BEST_CUSTOMERS", '{"visits": 3}')
+    assert load_settings().best_customers.thresholds == {"spend": 250.5, "visits": 3}
+    monkeypatch.delenv("REGULARS_BEST_CUSTOMERS")
+    for line, told in (
+        ("spend = -1", r"'best_customers.spend': .*greater than or equal to 0 \(got -1\).*REGULARS_BEST_CUSTOMERS;"),
+        ("visits = 400", r"'best_customers.visits': .*less than or equal to 364"),
+        ('categories = "many"', r"'best_customers.categories': .*valid integer"),
+        ("spent = 5", r"'best_customers.spent': Extra inputs are not permitted"),
+    ):
+        (folder / "regulars.toml").write_text(f"[best_customers]\n{line}\n", encoding="utf-8")
+        with pytest.raises(ConfigError, match=told):
+            load_settings()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import training.insight
 from features.home import forget_old, new_directory, remove_directory, sweep, write_text
+from features.settings import Settings
 from training.bundle import is_whole, read_manifest, seal
 from training.dataset import horizon_of
 from training.fingerprint import code_hash
@@ -54,15 +55,15 @@ def keep_insight(
 ) -> Insight:
     """The picture as of midnight after the last order, kept as the current one; taken anew only if anything changed.
 
-    With the horizon and the predicted values of the current scoring where that is of the same lake. `at` is written
-    beside it.
+    With the horizon and the predicted values of the current scoring where that is of the same lake. Thresholds of best
+    customers that `rules` leave open are those of the settings. `at` is written beside it.
     """
-    home = context.home
+    home, rules = context.home, with_settings(rules or Rules(), context.settings)
     with home.lock(LOCK):
         sweep(home.insight)
         as_of = last_moment(context)
         scoring = current_scoring(context, as_of)
-        version = _version(context, rules or Rules(), as_of, scoring)
+        version = _version(context, rules, as_of, scoring)
         target = home.insight / "versions" / version
         if not is_whole(target, kind=KIND):
             if target.exists():
@@ -80,6 +81,11 @@ def keep_insight(
         write_text(home.insight / CURRENT, version)
         forget_old(home.insight / "versions", current=version, keep=KEPT)
     return read_version(home, version)
+
+
+def with_settings(rules: Rules, settings: Settings) -> Rules:
+    """The rules, with the shop's own thresholds of best customers where they leave one open."""
+    return replace(rules, best={**settings.best_customers.thresholds, **rules.best})
 
 
 @dataclass(frozen=True)

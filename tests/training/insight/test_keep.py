@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from features.errors import ConfigError, DataError
 from features.home import Home
 from features.lake import read_lake
+from features.settings import BestCustomers
 from tests.training.insight.conftest import AT
 from training.bundle import seal
 from training.insight.faces import ALL
@@ -90,6 +92,11 @@ def test_the_same_shop_is_not_pictured_twice_and_other_rules_are(kept: Insight, 
     own = kept.tables["best"]["rule"]["categories"]
     assert other.tables["best"]["rule"] == {"spend": 1.0, "categories": own, "visits": 1}
     assert other.tables["best"]["customers"] > kept.tables["best"]["customers"]
+    chosen = pictured_context.settings.model_copy(update={"best_customers": BestCustomers(spend=1.0, visits=1)})
+    by_settings = replace(pictured_context, settings=chosen)
+    assert keep_insight(by_settings, at=AT).version == other.version
+    given = keep_insight(by_settings, at=AT, rules=Rules(best={"spend": 2.0}))
+    assert given.tables["best"]["rule"] == {"spend": 2.0, "categories": own, "visits": 1}
     assert keep_insight(pictured_context, at=AT).version == kept.version
 
 

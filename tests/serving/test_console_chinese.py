@@ -86,7 +86,8 @@ def test_a_sentence_keeps_what_stands_in_its_places(english: str) -> None:
 def test_a_measured_save_rate_is_told_with_its_interval_and_what_it_means() -> None:
     said = (
         "Of contacted customers who would have stopped, 30.0% stay for it: measured by 2 campaigns (80 contacted, 20 "
-        "held out), 95 % interval -1.0% to 40.0%. The interval holds 0, so the contacts may have done nothing, or harm. "
+        "held out), 95 % interval -1.0% to 40.0%. The interval holds 0, so the contacts may have done nothing, or "
+        "harm. "
         "Below 3.0% the list earns nothing."
     )
     assert retold(said, "zh") == (

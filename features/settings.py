@@ -36,9 +36,11 @@ class BestCustomers(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    spend: float | None = Field(None, ge=0, allow_inf_nan=False, description="Least spend, in the shop's currency.")
-    categories: int | None = Field(None, ge=0, description="Fewest categories bought.")
-    visits: int | None = Field(None, ge=0, le=364, description="Fewest days with an order.")
+    spend: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Least spend, in the shop's currency."
+    )
+    categories: int | None = Field(default=None, ge=0, description="Fewest categories bought.")
+    visits: int | None = Field(default=None, ge=0, le=364, description="Fewest days with an order.")
 
     @property
     def thresholds(self) -> dict[str, float]:

@@ -24,9 +24,9 @@ class RankerConfig:
 
     objective: str = "lambdarank"  # or "binary"
     num_leaves: int = 15
-    learning_rate: float = 0.04
-    max_rounds: int = 400
-    patience: int = 120
+    learning_rate: float = 0.06
+    max_rounds: int = 270
+    patience: int = 80
     feature_fraction: float = 0.4
     bagging_fraction: float = 0.7
     lambda_l2: float = 20.0
@@ -129,7 +129,10 @@ class Ranker:
         }
         curve: dict[str, dict[str, list[float]]] = {}
         callbacks = [lgb.early_stopping(config.patience, verbose=False), lgb.record_evaluation(curve)] if sets else []
-        booster = lgb.train(params, dataset, config.max_rounds, valid_sets=sets, callbacks=callbacks)
+        # Without keeping it, LightGBM drops every tree after the single best score, which the mean may choose beyond.
+        booster = lgb.train(
+            params, dataset, config.max_rounds, valid_sets=sets, callbacks=callbacks, keep_training_booster=True
+        ).free_dataset()
         self.booster_: Any = booster
         self.names_ = tuple(names)
         self.rounds_ = best_round(curve["valid_0"]["ndcg@10"]) if sets else config.max_rounds

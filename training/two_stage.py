@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -20,7 +22,8 @@ from training.ranking_tasks import TaskConfig, past_moments
 from training.splits import Split
 from training.tuned import tuned_ranker
 
-BATCH = 2_000
+#: Customers whose candidates are in memory at once, for each thread.
+BATCH = 1_000
 
 
 @dataclass(frozen=True)
@@ -73,16 +76,29 @@ def ranking_tasks(
     """What a ranker learns from: candidates at moments before the split's, by sources fitted on orders before each."""
     for moment in past_moments(split, config.tasks, horizon_days=horizon_days):
         sources = CandidateSources(config.candidates, attributes).fit(moment.history)
-        for part, table in _batches(sources, moment.customers, moment.moment):
-            yield RankingTask(table, moment.truth.between(part.start, min(part.stop, len(moment.customers))))
+        for part, table in _tables(sources, moment.customers, moment.moment):
+            yield RankingTask(table, moment.truth.between(part.start, part.stop))
 
 
-def _batches(
+def _tables(
     sources: CandidateSources, customers: NDArray[np.int32], moment: NDArray[np.float64]
 ) -> Iterator[tuple[slice, PairTable]]:
-    for start in range(0, len(customers), BATCH):
-        part = slice(start, start + BATCH)
-        yield part, sources.table(customers[part], moment[part])
+    """Candidates of each batch of customers, in their order, made a little ahead of the caller.
+
+    One thread makes one batch: NumPy and SciPy let others run while they compute.
+    """
+    ahead: deque[tuple[slice, Future[PairTable]]] = deque()
+    threads = sources.config.threads
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(customers), BATCH):
+            part = slice(start, min(start + BATCH, len(customers)))
+            ahead.append((part, pool.submit(sources.table, customers[part], moment[part])))
+            if len(ahead) > threads:
+                first, table = ahead.popleft()
+                yield first, table.result()
+        while ahead:
+            last, table = ahead.popleft()
+            yield last, table.result()
 
 
 def _name_reasons(
@@ -125,7 +141,7 @@ def recommend(
     codes = np.full(shape, POPULAR, dtype=np.uint8)
     own = np.zeros(shape, dtype=np.uint16)
     because = np.full(shape, -1, dtype=np.int32)
-    for part, table in _batches(sources, customers, moment):
+    for part, table in _tables(sources, customers, moment):
         predicted = ranker.score(table)
         if new_only:
             predicted = np.where(table.own_orders > 0, -np.inf, predicted)

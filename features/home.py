@@ -8,6 +8,7 @@
     tuned/<name>.json             settings a search found better than the defaults
     scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
     insight/versions/<version>/   the shop's picture of its customers; insight/CURRENT names one
+    privacy/                      who was erased, as keyed hashes; what has still to be trained without them
     live/                         what the server writes while it answers: events, outcomes, keys, the last good scores
 
 A directory is written aside under a name that readers ignore and renamed when whole; a pointer file is replaced
@@ -29,6 +30,7 @@ from filelock import FileLock, Timeout
 from features.errors import RegularsError
 
 ASIDE = ".aside-"
+CHANGED = ".changed"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Home:
     def insight(self) -> Path:
         """Pictures of the shop: segments, deciles, cohorts and the rest."""
         return self.root / "insight"
+
+    @property
+    def privacy(self) -> Path:
+        """Who was erased, as keyed hashes, and what has still to forget them."""
+        return self.root / "privacy"
 
     @property
     def live(self) -> Path:
@@ -158,6 +165,41 @@ def remove_directory(path: Path) -> None:
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
     path.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def changed_directory(target: Path) -> Iterator[Path]:
+    """A directory to fill, which takes the place of `target` when the block ends well and vanishes when it does not.
+
+    A system has no way to exchange two directories at once, so between two renames there is none: a process killed
+    just then leaves the new one beside, and `recover_changed` puts it in its place.
+    """
+    beside = target.with_name(f"{target.name}{CHANGED}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        yield beside
+        for file in beside.rglob("*"):
+            _sync(file)
+        _sync(beside)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    old = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
+    target.rename(old)
+    beside.rename(target)
+    _sync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_changed(directory: Path) -> None:
+    """Finish, or take back, what a killed `changed_directory` below `directory` had begun."""
+    for beside in list(directory.rglob(f"*{CHANGED}")) if directory.exists() else []:
+        target = beside.with_name(beside.name.removesuffix(CHANGED))
+        if target.exists():
+            shutil.rmtree(beside)
+        else:
+            beside.rename(target)
 
 
 def forget_old(versions: Path, *, current: str, keep: int) -> None:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from features.errors import ConfigError, DataError, NotReadyError, RegularsError
+from features.erased import read_erased
+from features.errors import ConfigError, DataError, NotReadyError
 from features.growth import growth, late_rows
-from features.home import ASIDE, Home, sweep
+from features.home import Home, sweep
 from features.lake import Lake, read_lake
 from features.lake_writer import content_before, write_version
+from features.left_out import LeaveOut, too_old
 from features.load_report import IngestReport, TableReport, warnings
 from features.mapping import read_mapping
 from features.merging import Merged, merge
 from features.quality_files import keep_quality
 from features.schema import TABLES
+from features.scratch import scratch_database, scratch_folder
 from features.settings import Settings
 from features.source_files import SourceFile, examine
 from features.sources import cdnow, complete_journey, database, live_events
 from features.sql import text
-from features.staging import stage
+from features.staging import Staged, stage
 
 SOURCES = (complete_journey.NAME, cdnow.NAME, "files", database.NAME, live_events.NAME)
 CONTRACT = 2  # raise when staging gives other rows for the same file
@@ -68,39 +69,6 @@ def _fingerprint(files: Sequence[SourceFile]) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def _scratch(home: Home) -> Iterator[Path]:
-    """A folder in the data home, where there is room; gone afterwards, or swept by the next load."""
-    home.lake.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=ASIDE, dir=home.lake) as folder:
-        yield Path(folder)
-
-
-@contextmanager
-def _connection(home: Home, settings: Settings, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in the scratch folder."""
-    con = duckdb.connect(str(scratch / "scratch.db"))
-    try:
-        con.execute(f"SET threads={settings.threads}; SET memory_limit={text(settings.memory_limit)}")
-        con.execute(f"SET temp_directory={text(str(scratch))}")
-        # In a notebook without ipywidgets it is off already, and DuckDB refuses to hear of it.
-        if con.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
-            con.execute("SET enable_progress_bar=false")
-        yield con
-    except duckdb.OutOfMemoryException as error:
-        raise RegularsError(
-            f"memory_limit {settings.memory_limit} is not enough for this load ({str(error).splitlines()[0]}). "
-            "The lake is as it was. Raise REGULARS_MEMORY_LIMIT, or load the files in pieces: they add up."
-        ) from None
-    except (duckdb.IOException, OSError) as error:
-        raise RegularsError(
-            f"{home.root.resolve()}: cannot be written: {str(error).splitlines()[0]}. The lake is as it was. "
-            "Free space there, or set REGULARS_HOME to another disk, then load again."
-        ) from None
-    finally:
-        con.close()
-
-
 def _lake_before(home: Home, *, replace: bool) -> Lake | None:
     try:
         lake = read_lake(home)
@@ -140,7 +108,7 @@ def ingest(
         sweep(home.lake)
         old = _lake_before(home, replace=replace)
         base = None if replace else old
-        with _scratch(home) as scratch:
+        with scratch_folder(home) as scratch:
             pulled = read(scratch, base.manifest.get("watermarks", {}) if base else {})
             if base is not None and not pulled.sources:
                 return _unchanged(source, base)
@@ -154,9 +122,19 @@ def ingest(
             if base is not None and base.manifest["loads"][-1] in (fingerprint, _dated(fingerprint, now)):
                 return _unchanged(source, base)
             about = {"sources": [source], "watermarks": pulled.watermarks}
-            with _connection(home, settings, scratch) as con:
+            without = LeaveOut(read_erased(home), too_old(settings, now=now))
+            with scratch_database(home, settings, scratch) as con:
                 version, reports, notes = _load(
-                    con, scratch, home, files, base, about=about, fingerprint=fingerprint, now=now, say=say
+                    con,
+                    scratch,
+                    home,
+                    files,
+                    base,
+                    about=about,
+                    without=without,
+                    fingerprint=fingerprint,
+                    now=now,
+                    say=say,
                 )
             keep_quality(home, settings)
         return IngestReport(source, version, old.version if old else None, reports, notes)
@@ -177,17 +155,25 @@ def _unchanged(source: str, lake: Lake) -> IngestReport:
 
 
 def _stage_and_merge(
-    con: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path, base: Lake | None, now: datetime, say: Say
-) -> tuple[TableReport, Merged]:
+    con: duckdb.DuckDBPyConnection,
+    file: SourceFile,
+    scratch: Path,
+    base: Lake | None,
+    *,
+    without: LeaveOut,
+    now: datetime,
+    say: Say,
+) -> tuple[TableReport, Merged, Staged]:
     name = file.source.table
-    read = stage(con, file, scratch, now=now, say=say)
+    staged = stage(con, file, scratch, now=now, say=say, without=without)
+    read = staged.read
     old = base.file(name) if base and name in base.rows else None
     merged = merge(con, name, old, content_before(base, name))
     reasons = con.execute(f"SELECT reason, count(*) FROM set_aside_{name} GROUP BY 1 ORDER BY 1").fetchall()
     quarantined = {str(reason): int(count) for reason, count in reasons}
     already = read - merged.added - merged.updated - sum(quarantined.values())
     report = TableReport(name, read, merged.added, merged.updated, already, merged.content.rows, quarantined)
-    return report, merged
+    return report, merged, staged
 
 
 def _load(
@@ -198,6 +184,7 @@ def _load(
     base: Lake | None,
     *,
     about: Mapping[str, Any],
+    without: LeaveOut,
     fingerprint: str,
     now: datetime,
     say: Say,
@@ -206,15 +193,20 @@ def _load(
     for name in contents:
         if base is not None:
             con.execute(f"CREATE TEMP VIEW lake_{name} AS FROM read_parquet({text(str(base.file(name)))})")
-    reports = []
+    reports, left_out = [], 0
     merged: dict[str, Merged] = {}
     for file in files:
-        report, merged[file.source.table] = _stage_and_merge(con, file, scratch, base, now, say)
+        report, merged[file.source.table], staged = _stage_and_merge(
+            con, file, scratch, base, without=without, now=now, say=say
+        )
         reports.append(report)
+        left_out += staged.left_out
     contents |= {name: found.content for name, found in merged.items()}
     grown = growth(base, merged)
     notes = warnings(con, list(contents), reports)
     notes += late_rows(con, base, merged)
+    if left_out:
+        notes.append(f"{left_out:,} rows were left out: of erased customers, or older than [privacy] keeps.")
     if any(reason.startswith("implausible_") for report in reports for reason in report.quarantined):
         # A time that is too late today may be in the past on a later day, so then it is loaded again.
         fingerprint = _dated(fingerprint, now)

@@ -48,6 +48,18 @@ class BestCustomers(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
+class PrivacySettings(BaseModel):
+    """For how many days personal data are kept; for good where unset."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep_orders_days: int | None = Field(default=None, ge=1, description="Order lines.")
+    keep_events_days: int | None = Field(default=None, ge=1, description="What customers did on the site.")
+    keep_outcomes_days: int | None = Field(
+        default=None, ge=1, description="Contacts, responses, outcomes, contact plans and agents' notes; opt-outs stay."
+    )
+
+
 class Settings(BaseSettings):
     """Everything a shop may set; each has a default that works on two cores and 24 GiB."""
 
@@ -75,6 +87,11 @@ class Settings(BaseSettings):
     )
     best_customers: BestCustomers = Field(
         BestCustomers(), description="Who the best customers are: [best_customers] with spend, categories, visits."
+    )
+    privacy: PrivacySettings = Field(
+        PrivacySettings(),
+        description="For how long personal data are kept: [privacy] with keep_orders_days, keep_events_days and "
+        "keep_outcomes_days, each unset; see docs/privacy.md.",
     )
     source_url: SecretStr | None = Field(
         None, description="Database that `ingest --source sql` reads, for instance postgresql://reader@host/shop."

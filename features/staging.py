@@ -16,6 +16,7 @@ import duckdb
 from features.casting import check_format, define_macros, given_sql, typed_sql
 from features.errors import ConfigError, DataError
 from features.expressions import AS_NUMBER, scalar_sql
+from features.left_out import LeaveOut, leave_out
 from features.mapping import Field, TableSource
 from features.schema import EARLIEST, SQL, Column, Columns, Kind
 from features.source_files import Found, SourceFile, open_raw, take_rejects, unreadable
@@ -32,6 +33,14 @@ _ADVICE = {
     UNREADABLE: "Correct the delimiter, or the quotes in the file.",
     "negative_amount": "A return has a negative quantity as well: map quantity so.",
 }
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Rows of a file: those read, and those left out before they were looked at."""
+
+    read: int
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -157,10 +166,12 @@ def stage(
     *,
     now: datetime,
     say: Callable[[str], None],
-) -> int:
+    without: LeaveOut | None = None,
+) -> Staged:
     """How many rows were read; the good ones are in `staged_<table>`, the others in `set_aside_<table>`.
 
-    `now` (naive UTC) bounds plausible times. Raises DataError or ConfigError for a file that cannot be used at all.
+    Rows to leave out (`without`) are in neither, and do not count. `now` (naive UTC) bounds plausible times. Raises
+    DataError or ConfigError for a file that cannot be used at all.
     """
     source = file.source
     define_macros(con, source)
@@ -169,8 +180,9 @@ def stage(
     names = _typed_table(con, source, found, now)
     take_rejects(con)
     file.check_unchanged()
+    left_out = leave_out(con, source.table, without or LeaveOut())
     read, good = _counts(con)
-    if read == 0:
+    if read == 0 and not left_out:
         raise DataError(
             f"{source.path}: holds no rows (columns: {', '.join(found.names)}). Nothing was loaded. Export it again."
         )
@@ -181,11 +193,11 @@ def stage(
         f"_row AS row FROM typed WHERE _reason IS NOT NULL "
         f"UNION ALL SELECT '{UNREADABLE}', {where}, 'line ' || line || ': ' || row_text FROM rejects"
     )
-    if good == 0:
+    if good == 0 and read:
         raise _nothing_usable(con, source, read)
     _keep_once(con, source, names)
     con.execute("DROP TABLE typed")
-    return read
+    return Staged(read, left_out)
 
 
 def _counts(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:

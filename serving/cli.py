@@ -11,6 +11,7 @@ import typer.core
 import features.cli
 import serving.cli_contacts
 import serving.cli_keys
+import serving.cli_privacy
 import training.cli
 from features.home import Home
 from features.settings import current_settings, load_settings
@@ -24,7 +25,8 @@ ORDER = (
     *("ingest", "quarantine", "quality", "features", "tune", "train", "evaluate"),
     *("promote", "rollback", "models", "explain", "fairness", "backtest", "drift", "uplift", "score"),
     *("report", "insight"),
-    *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live", "keys", "demo", "doctor"),
+    *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live"),
+    *("keys", "privacy", "demo", "doctor"),
 )
 
 
@@ -50,6 +52,7 @@ app.add_typer(features.cli.app)
 app.add_typer(training.cli.app)
 app.add_typer(serving.cli_contacts.app)
 app.add_typer(serving.cli_keys.app, name="keys")
+app.add_typer(serving.cli_privacy.app, name="privacy")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

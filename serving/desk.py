@@ -8,6 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from features.erased import read_erased
 from serving.database import Database, desk_notes
 from serving.doorbell import Doorbell
 
@@ -45,7 +46,11 @@ class DeskLog:
         self._write(customers, SNOOZED, snoozed_until=until, who=who, at=at)
 
     def _write(self, customers: Sequence[str], kind: str, *, who: str, at: datetime, **noted: object) -> None:
-        rows = [{"customer_id": one, "kind": kind, "who": who, "written_at": at, **noted} for one in customers]
+        erased = read_erased(self.database.home)
+        kept = [one for one in customers if not erased.holds(one)]
+        rows = [{"customer_id": one, "kind": kind, "who": who, "written_at": at, **noted} for one in kept]
+        if not rows:
+            return
         with self.database.write() as connection:
             connection.execute(sa.insert(desk_notes), rows)
         self.doorbell.ring()

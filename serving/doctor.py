@@ -13,6 +13,7 @@ from enum import StrEnum
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.erased import read_erased
 from features.errors import DataError, NotReadyError, RegularsError
 from features.home import Home
 from features.lake import read_lake
@@ -23,6 +24,7 @@ from serving.state import load_state
 from training.grades import UNUSABLE
 from training.grades import grade as grade_of
 from training.protocols import ACCEPTED, MODELS, UPLIFT
+from training.retrain import asked_at, to_retrain
 
 _LIBRARIES = ("bentoml", "duckdb", "feast", "ibis-framework", "implicit", "lightgbm", "mlflow", "pandas", "pyarrow")
 _LEAST_FREE_BYTES = 2 * 1024**3
@@ -61,6 +63,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("trained", lambda: _trained(home), "regulars train"),
         ("drift", lambda: _drifted(home), "regulars drift"),
         ("scored", lambda: _scored(home), "regulars score"),
+        ("privacy", lambda: _erased(home), "Bring back privacy/ from a backup."),
         ("served", lambda: _served(settings), "regulars serve"),
     ]
     findings: list[Finding] = []
@@ -220,6 +223,24 @@ def _changed(home: Home, scored: object) -> list[str]:
     registry = open_registry(home)
     champions = {model: registry.resolve(model) for model in MODELS}
     return [m for m, champion in champions.items() if champion is not None and champion.version != scored.get(m)]
+
+
+def _erased(home: Home) -> Iterator[Finding]:
+    """Erasures cut short, and models that have still to be trained without whom was erased."""
+    erased = read_erased(home)
+    if not erased.by_hash and asked_at(home) is None:
+        return
+    unfinished = erased.unfinished()
+    if unfinished:
+        since = min(one.asked_at for one in unfinished)
+        found = f"{len(unfinished):,} begun and not finished, the first at {since} UTC"
+        todo = "Run the same command again:  regulars privacy erase …"
+        yield Finding("privacy", "erasures", Status.BROKEN, found, todo)
+    else:
+        yield Finding("privacy", "erasures", Status.OK, f"{len(erased.by_hash):,} customers are left out of loads")
+    for version in to_retrain(home):
+        found = f"version {version.version} learned from somebody erased since"
+        yield Finding("privacy", version.model, Status.STALE, found, f"regulars train {version.model}")
 
 
 def _served(settings: Settings) -> Iterator[Finding]:

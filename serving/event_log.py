@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from features.erased import read_erased
 from features.sources.live_events import IDENTIFY
 from serving.database import Database, events
 from serving.doorbell import Doorbell
@@ -22,7 +23,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of the events of one call. `fresh` has the positions of the new ones."""
+    """What became of the events of one call; those of erased customers are neither. `fresh`: where new ones stood."""
 
     accepted: int
     duplicates: int
@@ -39,21 +40,25 @@ class EventLog:
     def append(self, calls: Sequence[Sequence[Row]], *, at: datetime) -> list[Kept]:
         """Write the rows of several calls in one transaction; when this returns, they are on disk.
 
-        A row whose event_id is known, in the log or earlier in the calls, is a duplicate and left out.
+        A row whose event_id is known, in the log or earlier in the calls, is a duplicate and left out; so is a row of
+        a customer who was erased.
         Raises StoreAwayError when nothing was written.
         """
+        erased = read_erased(self.database.home)
         with self.database.write() as connection:
             seen = self._known(connection, [row["event_id"] for rows in calls for row in rows])
             new: list[dict[str, Any]] = []
             kept = []
             for rows in calls:
-                fresh = []
+                fresh, refused = [], 0
                 for position, row in enumerate(rows):
-                    if row["event_id"] not in seen:
+                    if erased.holds(row["customer_id"]):
+                        refused += 1
+                    elif row["event_id"] not in seen:
                         seen.add(row["event_id"])
                         new.append({**row, "received_at": at})
                         fresh.append(position)
-                kept.append(Kept(len(fresh), len(rows) - len(fresh), tuple(fresh)))
+                kept.append(Kept(len(fresh), len(rows) - len(fresh) - refused, tuple(fresh)))
             if new:
                 connection.execute(sa.insert(events), new)
         self.doorbell.ring()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from features.erased import Erased
 from features.sources.live_events import IDENTIFY
 from serving.event_log import Row
 
@@ -119,6 +120,15 @@ class Live:
                 continue
             who = self._of(self.sessions, session) if customer is None else self._of(self.customers, customer)
             who.note(row["kind"], row["product_id"], row["occurred_at"])
+
+    def forget(self, erased: Erased) -> None:
+        """Drop what is known of customers who were erased. Other threads may be reading."""
+        for customer in erased.among(list(self.customers)):
+            self.customers.pop(customer, None)
+        theirs = erased.among(set(self.owners.values()))
+        for session, owner in list(self.owners.items()):
+            if owner in theirs:
+                self.owners.pop(session, None)
 
     def knows(self, customer_id: str | None, session_id: str | None) -> bool:
         """Whether anything is known of the customer or the visit."""

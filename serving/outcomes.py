@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import sqlalchemy as sa
 from msgspec import Meta, Struct
 
+from features.erased import read_erased
 from features.settings import Settings
 from serving.database import Database, contact_plan_members, open_database, outcomes
 from serving.desk import NOTHING_NOTED, DeskNote, notes_since
@@ -137,14 +138,18 @@ class OutcomeLog:
         self.doorbell = Doorbell(database.folder / DOORBELL)
 
     def append(self, sent: Sequence[Outcome], *, at: datetime) -> int:
-        """How many were new; when this returns, all are on disk. Raises StoreAwayError when none was written."""
+        """How many were new; when this returns, all are on disk. Raises StoreAwayError when none was written.
+
+        Of a customer who was erased nothing is kept.
+        """
+        erased = read_erased(self.database.home)
         ids = [one.outcome_id for one in sent]
         with self.database.write() as connection:
             wanted = sa.select(outcomes.c.outcome_id).where(outcomes.c.outcome_id.in_(ids))
             seen = set(connection.scalars(wanted))
             new = []
             for one in sent:
-                if one.outcome_id not in seen:
+                if one.outcome_id not in seen and not erased.holds(one.customer_id):
                     seen.add(one.outcome_id)
                     row = {name: getattr(one, name) for name in Outcome.__struct_fields__}
                     new.append(row | {"occurred_at": as_utc(one.occurred_at), "received_at": at})

@@ -65,9 +65,10 @@ class PlanLog:
             before = _same(_stored(connection, asked.campaign_id), asked)
             if before is not None:
                 return before
-            if (_last(connection, outcomes), _last(connection, contact_plan_members)) != (
-                seen.version,
-                seen.plans_version,
+            # Rows may have been removed since, but never those that come after what was seen.
+            if (
+                _last(connection, outcomes) > seen.version
+                or _last(connection, contact_plan_members) > seen.plans_version
             ):
                 return None
             plan = {"campaign_id": page.campaign_id, "planned_at": at, "asked": _as_asked(asked), "answer": packed}

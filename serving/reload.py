@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from features.erased import served_mark
 from features.errors import DataError, RegularsError
 from features.home import Home
 from serving.catalogue import Catalogue
@@ -46,11 +47,16 @@ class Holder:
         self.problem: str | None = None
         self._wanted = tuple(variants)
         self._fallback_file = fallback_file
+        self._served: str | None = None  # the mark of erasures under which it was read
         self._seen: str | None = None  # the version last tried, so that a broken one is not tried at every poll
 
     def refresh(self) -> bool:
         """Whether a new scoring was loaded. Requests under way finish on the state they began with."""
         version = self.pin or current_version(self.home)
+        mark = served_mark(self.home)
+        if mark != self._served:  # customers were taken out of files that keep their names
+            self._served, self._seen = mark, None
+            self.variants.clear()
         if version == self._seen:
             if version is None and self.state.version is None:
                 self._begin_from_last_good(None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from features.erased import read_erased, served_mark
 from features.home import Home
 from features.settings import Settings
 from serving.circumstances import Circumstances
@@ -64,6 +65,7 @@ class Runtime:
     contacts: Contacts = field(default_factory=Contacts)
     ring: KeyRing = field(default_factory=lambda: KeyRing([]))
     problems: dict[str, str] = field(default_factory=dict)
+    _served: str | None = None
     _keys_heard: bytes | None = None
     _keys_read: float = float("-inf")
 
@@ -93,12 +95,22 @@ class Runtime:
 
     def refresh(self) -> None:
         """Take up new scores and keys, and look what is away. Called about once a second."""
+        self._forget_erased()
         self.holder.refresh()
         self.rules.refresh()
         self._refresh_keys()
         self.refresh_contacts()
         self._look_around()
         self.pauses.tell(self.metrics)
+
+    def _forget_erased(self) -> None:
+        """Where customers were erased, hold nothing of them any longer; the scores are read anew by their holder."""
+        mark = served_mark(self.holder.home)
+        if mark == self._served:
+            return
+        self._served = mark
+        self.contacts = Contacts()
+        self.live.forget(read_erased(self.holder.home))
 
     def refresh_contacts(self) -> None:
         """Take up outcomes and plans written by this process or another."""

@@ -58,6 +58,12 @@ def read_manifest(directory: Path, *, kind: str, verify: bool = True) -> dict[st
     return about
 
 
+def manifest_of(directory: Path) -> dict[str, Any]:
+    """The whole manifest, nothing of it checked."""
+    manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """What a JSON file of a bundle holds. Raises DataError where it is missing or not JSON."""
     if not path.is_file():

@@ -24,6 +24,7 @@ from training.category_training import learn_categories
 from training.dataset import feature_columns
 from training.enough import enough_to_train
 from training.evaluate_customers import OURS, gate_metric, our_metrics, peer_metrics, told
+from training.examples import made_up
 from training.explain import explanation, keep, tables
 from training.fairness import fairness
 from training.lifetime_backtest import learn_lifetime
@@ -37,7 +38,6 @@ from training.reference import Reference
 
 #: Where in a bundle the tested model lies; the served one lies at its root.
 TESTED = "backtest"
-EXAMPLE_ROWS = 5
 
 
 def train_outcome(context: Context, into: Path, model: str) -> Trained:
@@ -78,7 +78,7 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
     ours = our_metrics(backtest, tested)
     peers = peer_metrics(backtest)
     enough = enough_to_train(context, setting, backtest.examples, backtest.test)
-    example = served.features_.encode(backtest.test.head(EXAMPLE_ROWS))
+    example = made_up(served.features_.encode(backtest.test))
     return Trained(
         model=model,
         bundle=bundle,

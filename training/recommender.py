@@ -27,12 +27,13 @@ from training.baselines import baselines
 from training.bundle import read_manifest, seal
 from training.candidates.attributes import Attributes, read_attributes
 from training.everyone import rank_all
+from training.examples import NOBODY
 from training.metrics_ranking import KS
 from training.pair_table import CandidateConfig, CandidateSources
 from training.plots_ranking import plot_bands, plot_recall
 from training.profiles import last_moment
 from training.protocols import Context, Gate, Metric, Trained
-from training.ranked_lists import NO_PRODUCT, RankedLists, load_ranked_lists, save_ranked_lists
+from training.ranked_lists import RankedLists, load_ranked_lists, save_ranked_lists
 from training.ranking import Ranker
 from training.ranking_backtest import OURS, RankingTest, best_baseline
 from training.splits import cutoff_split
@@ -47,7 +48,7 @@ GATE = "ndcg@10"
 #: Metrics that say whether a baseline was beaten.
 COMPARED = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 PICTURE_DEPTH = 40
-EXAMPLE_CUSTOMERS, EXAMPLE_K = 3, 5
+EXAMPLE_K = 5
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,6 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
         bundle, context, purchases, attributes, ranker, config, learned_before=cutoffs.test, horizon_days=horizon.days
     )
     ours = metrics.pop(OURS)
-    example = ranked.customers["customer_id"].to_pylist()[:EXAMPLE_CUSTOMERS]
 
     @cache
     def lists_of(other: Path) -> NDArray[np.int32]:
@@ -127,8 +127,8 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
         peers=metrics,
         gate=Gate(GATE),
         pictures=[picture, by_band],
-        input_example=pd.DataFrame({"customer_id": example}),
-        output_example=_long(ranked, len(example)),
+        input_example=pd.DataFrame({"customer_id": list(NOBODY)}),
+        output_example=_popular(ranked),
         test_as_of=cutoffs.test.replace(tzinfo=UTC),
         horizon_days=horizon.days,
         rescore=lambda other: test.metrics(lists_of(other)),
@@ -206,20 +206,12 @@ def _params(config: RecommenderConfig, ranker: Ranker) -> dict[str, str | float 
     return flat | {"rounds": ranker.rounds_, "features": len(ranker.names_)}
 
 
-def _long(ranked: RankedLists, n_customers: int) -> pd.DataFrame:
-    """What the logged model answers for the first customers: customer_id, rank from 1, product_id, score."""
-    lists, scores = ranked.lists[:n_customers, :EXAMPLE_K], ranked.scores[:n_customers, :EXAMPLE_K]
-    rows, places = np.nonzero(lists != NO_PRODUCT)
-    customers = ranked.customers["customer_id"].to_pylist()
+def _popular(ranked: RankedLists) -> pd.DataFrame:
+    """What the logged model answers for customers nobody knows: customer_id, rank from 1, product_id, score."""
     products = ranked.products["product_id"].to_pylist()
-    return pd.DataFrame(
-        {
-            "customer_id": [customers[row] for row in rows],
-            "rank": places + 1,
-            "product_id": [products[code] for code in lists[rows, places]],
-            "score": scores[rows, places].astype(np.float64),
-        }
-    )
+    best = [products[code] for code in ranked.popular[:EXAMPLE_K]]
+    rows = [(customer, rank, product, 0.0) for customer in NOBODY for rank, product in enumerate(best, start=1)]
+    return pd.DataFrame(rows, columns=["customer_id", "rank", "product_id", "score"])
 
 
 def _not_beaten(ours: Sequence[Metric], peers: Mapping[str, Sequence[Metric]]) -> list[str]:

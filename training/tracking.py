@@ -101,7 +101,7 @@ class Registry:
         target = self.home.models / version.model / str(version.version)
         if _is_whole(target, version):
             return target
-        source = self._artifacts / version.bundle
+        source = self.bundle_folder(version)
         advice = f"Train again, or go back:  regulars rollback {version.model} --why 'files lost'"
         where = f"{version.model} version {version.version}"
         if not source.is_dir():
@@ -125,6 +125,17 @@ class Registry:
                 entry = self._log_into(started.info.run_id, trained, fingerprint, data_hash, comparison)
             self.client.set_registered_model_alias(trained.model, CHALLENGER, entry.version)
             return self.get(trained.model, int(entry.version))
+
+    def bundle_folder(self, version: ModelVersion) -> Path:
+        """Where the version's bundle lies in the registry."""
+        return self._artifacts / version.bundle
+
+    def rehash(self, version: ModelVersion, bundle_hash: str) -> None:
+        """Say that the version's bundle is now the one whose manifest hashes so. Call it holding the lock."""
+        about = json.loads(self.client.get_model_version(version.model, str(version.version)).tags[_ABOUT])
+        self.client.set_model_version_tag(
+            version.model, str(version.version), _ABOUT, json.dumps(about | {"bundle_hash": bundle_hash})
+        )
 
     def name(self, version: ModelVersion, alias: str) -> None:
         """Give the version an alias; the champion is nobody's challenger. Call it holding the lock."""

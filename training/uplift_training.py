@@ -25,6 +25,7 @@ from training.bundle import read_json, read_manifest, seal
 from training.contact_effect import Arms as Counts
 from training.contact_effect import difference
 from training.dataset import horizon_of
+from training.examples import made_up
 from training.plots_uplift import curves, fifths_picture
 from training.protocols import ACCEPTED, UPLIFT, Context, Gate, Metric, Trained
 from training.uplift_arms import folds_of, learn_arms, on
@@ -42,7 +43,6 @@ FOLDS = 5
 RESAMPLES, FEW_RESAMPLES, MANY = 500, 100, 50_000
 #: Groups of the customers by uplift in which what was foretold is set beside what came.
 GROUPS = 5
-EXAMPLE_ROWS = 5
 REPORT = "report.json"
 
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ def train_uplift(context: Context, into: Path) -> Trained:
         "measured_by": _measured_by(found),
     }
     seal(bundle, kind=UPLIFT, about=about)
-    example = served.features_.encode(found.frame.head(EXAMPLE_ROWS))
+    example = made_up(served.features_.encode(found.frame))
     drawn = {name: Order(said, found.contacts).curves() for name, said in measured.said.items()}
     return Trained(
         model=UPLIFT,

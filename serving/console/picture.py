@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.erased import served_mark
 from features.errors import DataError
 from features.home import Home
 from serving.console.per_state import PerState
@@ -29,18 +30,20 @@ class Pictures:
         self.home = home
         self._reading = threading.Lock()
         self._last: Insight | None = None
+        self._served: str | None = None  # the mark of erasures under which it was read
         self.problem: str | None = None
 
     def current(self) -> Insight | None:
         """The picture; None where none was kept yet. Where a newer one is damaged the one before stays, and `problem`
         says so.
         """
-        version = current_version(self.home)
-        if version is None or (self._last is not None and self._last.version == version):
+        version, mark = current_version(self.home), served_mark(self.home)
+        if version is None or (self._last is not None and (self._last.version, self._served) == (version, mark)):
             return self._last
         with self._reading:
             try:
                 self._last, self.problem = read_version(self.home, version), None
+                self._served = mark
             except DataError as error:
                 self.problem = str(error)
         return self._last

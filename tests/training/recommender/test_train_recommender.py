@@ -103,11 +103,12 @@ def test_lists_hold_everybody_and_name_products_of_the_catalogue_once(trained: T
     assert [bought.get(int(code), 0) for code in lists[0]] == np.asarray(ranked.own_orders)[0].tolist()
 
 
-def test_examples_are_what_the_lists_say(trained: Trained) -> None:
+def test_examples_name_no_customer_and_are_what_a_new_one_is_answered(trained: Trained) -> None:
     ranked = load_ranked_lists(trained.bundle / "ranking")
+    assert set(trained.input_example["customer_id"]).isdisjoint(ranked.customers["customer_id"].to_pylist())
     first = trained.output_example.iloc[0]
     assert first["customer_id"] == trained.input_example["customer_id"].iloc[0]
-    assert first["product_id"] == ranked.products["product_id"][int(ranked.lists[0][0])].as_py()
+    assert first["product_id"] == ranked.products["product_id"][int(ranked.popular[0])].as_py()
     assert first["rank"] == 1
 
 

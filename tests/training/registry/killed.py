@@ -11,7 +11,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,12 @@ def _child(answer: Connection, moment: int, home: str, work: Callable[..., None]
     answer.send(seen)
 
 
-def run_killed(home: Path, work: Callable[..., None], *arguments: Any, moment: int) -> list[str] | None:
+def run_killed(
+    home: Path, work: Callable[..., None], *arguments: Any, moment: int, preloaded: Sequence[str] = ()
+) -> list[str] | None:
     """The moments there were, when the work came to its end; None when it was killed at `moment` (from 1)."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload([*PRELOADED, *preloaded])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, moment, str(home), work, arguments))
     process.start()

@@ -67,7 +67,7 @@ def settings() -> str:
         default = "" if field.default_factory is not None or field.default is None else f"`{field.default}`"
         if name == "threads":  # as many as this machine has cores
             default = "cores, at most 8"
-        if field.default in ((), {}, ""):
+        if field.default in ((), {}, "") or hasattr(field.default, "model_dump"):  # a table of its own
             default = ""
         rows.append(f"| `{name}` | {default} | {field.description} |")
     table = "\n".join(rows)

@@ -155,7 +155,7 @@ def test_killed_half_way_and_run_again_it_is_complete(whole: Settings, erased: S
     assert moments is not None
     version = read_lake(Home(erased.home)).version
     renames = [number for number, what in enumerate(moments, start=1) if what.startswith("os.rename")]
-    for moment in [*renames[:: max(len(renames) // 4, 1)], len(moments)]:
+    for moment in [*renames[len(renames) // 8 :: max(len(renames) // 3, 1)], len(moments)]:
         settings = copy_of(whole, tmp_path / f"killed-{moment}")
         assert run_killed(settings.home, erase_both, str(settings.home), moment=moment) is None
         erase(settings, [WHO, NEW], now=NOW)

@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env demo test lint types imports audit docs lock clean
+.PHONY: help env demo test lint types imports audit bench docs lock clean
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
@@ -36,6 +36,9 @@ audit: $(READY) ## ask the advisory database about every locked package
 
 test: $(READY) ## lint, types, import rules and the whole test suite (PYTEST_ARGS="..." for a part, COVERAGE=1 for what no test ran)
 	@BIN="$(BIN)" PYTHON="$(PYTHON)" AGAIN="$(AGAIN)" COVERAGE="$(COVERAGE)" bash .ci/test.sh $(PYTEST_ARGS)
+
+bench: $(READY) ## the short form of every benchmark, at most 20 minutes (needs wrk); the page is benchmarks/results.html
+	@$(BIN)/python -m benchmarks.bench
 
 docs: $(READY) ## build the documentation into site/, to read without a network
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "Open site/index.html"

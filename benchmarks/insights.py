@@ -33,6 +33,8 @@ from training.insight.shop import shop_before
 from training.profiles import last_moment
 from training.protocols import Context
 
+OUT = Path(__file__).parent / "out" / "insights.json"
+
 
 def picture_seconds(context: Context) -> dict[str, float]:
     """Seconds of each step of a picture, and of all of it."""
@@ -77,6 +79,13 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=Path(".regulars"))
     parser.add_argument("--lines", type=int, help="Make a shop of so many order lines.")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--baskets",
+        nargs="+",
+        choices=["department", "category"],
+        default=["department", "category"],
+        help="kinds of products counted together; FP-Growth takes minutes over categories",
+    )
     asked = parser.parse_args()
     home = Home(asked.home)
     lake = read_lake(home) if asked.lines is None else big_shop(home, asked.lines, threads=asked.threads)
@@ -86,7 +95,9 @@ def main() -> None:
     found["peak_memory_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, 2)
     if asked.lines is None:
         shop = shop_before(context, last_moment(context), horizon_days=horizon_of(context))
-        found["baskets"] = {by: basket_seconds(order_baskets(shop, by=by)) for by in ("department", "category")}
+        found["baskets"] = {by: basket_seconds(order_baskets(shop, by=by)) for by in asked.baskets}
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(found, indent=2))
     print(json.dumps(found, indent=2))
 
 

@@ -83,6 +83,8 @@ def search(state: State, text: str) -> list[str]:
         return []
     ids = state.customers["customer_id"]
     found = ids.filter(pc.match_substring(ids, text, ignore_case=True))
+    if not len(found):  # Arrow can choose the first of some rows, and fails of none
+        return []
     nearest = pc.select_k_unstable(
         pa.table({"id": found, "length": pc.utf8_length(found)}),
         k=MOST_FOUND,

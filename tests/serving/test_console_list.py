@@ -286,6 +286,12 @@ def test_a_plan_of_the_console_is_that_of_the_api_and_recorded_once(browser: Bro
     assert [row[2] for row in csv.reader(io.StringIO(csv_text))][1:] == listed
 
 
+def test_an_id_that_nobody_has_is_searched_for_and_said_not_to_be_there(browser: Browser) -> None:
+    answer = browser.get("/console/customer?find=zzz")
+    assert answer.status_code == 200
+    assert "No customer has such an id" in answer.text
+
+
 def test_with_nothing_scored_the_page_says_what_to_do(make_runtime, tmp_path: Path) -> None:
     empty = make_runtime(Home(tmp_path / "empty"))
     browser = Browser(build_app(empty), base="http://127.0.0.1")

@@ -29,7 +29,7 @@ from benchmarks import bench_rows
 from benchmarks.bench_page import page
 from benchmarks.bench_rows import Reader, Row
 from features.home import write_text
-from features.terminal import step
+from features.terminal import as_json, step
 
 HERE = Path(__file__).parent
 OUT = HERE / "out"
@@ -160,7 +160,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "seconds": round(sum(one.seconds for one in found), 1),
         "benchmarks": [one.as_dict() for one in found],
     }
-    write_text(RESULTS, json.dumps(results, indent=2) + "\n")
+    write_text(RESULTS, as_json(results) + "\n")
     write_text(PAGE, page(results))
     failed = [one for one in found if one.failed is not None]
     for one in failed:

@@ -24,7 +24,7 @@ def page(results: Mapping[str, Any]) -> str:
 
 
 def _figure(value: float | None) -> str:
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
@@ -32,7 +32,7 @@ def _figure(value: float | None) -> str:
 def times_better(row: Mapping[str, Any]) -> float | None:
     """How many times better ours is, below 1 where it is worse; None where there is no ratio."""
     ratio = row["ratio"]
-    if not ratio or ratio < 0:
+    if not ratio or not math.isfinite(ratio) or ratio < 0:
         return None
     return float(ratio if row["higher_is_better"] else 1 / ratio)
 

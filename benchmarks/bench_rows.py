@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -85,8 +86,9 @@ def recommender(report: Report) -> Iterator[Row]:
         for metric in ("recall@10", "ndcg@10", "new_recall@10"):
             peers = {_best(results, metric, highest=True), "P-TopFreq", "GP-TopFreq"}
             for peer in sorted(peers):
-                ours, theirs = results[OURS][metric], results[peer][metric]
-                yield Row("recommender", metric, "share", ours, peer, theirs, data, higher_is_better=True)
+                ours, theirs = results[OURS][metric], results[peer].get(metric, 0.0)
+                if theirs:  # a peer that never tells a new product has nothing to be compared with
+                    yield Row("recommender", metric, "share", ours, peer, theirs, data, higher_is_better=True)
 
 
 def carts(report: Report) -> Iterator[Row]:
@@ -101,11 +103,10 @@ def audiences(report: Report) -> Iterator[Row]:
     """Who buys of a category."""
     results = report["mean over categories"]
     ours = next(iter(results))
-    for metric in ("auc", "average_precision"):
-        for peer in list(results)[1:]:
-            if metric in results[peer] and metric in results[ours]:
-                values = results[ours][metric], results[peer][metric]
-                yield Row("audiences", metric, "", values[0], peer, values[1], report["data"], True)
+    for metric in ("auc", "ap"):
+        for peer in ("times bought", "bought lately"):
+            values = results[ours][metric], results[peer][metric]
+            yield Row("audiences", metric, "", values[0], peer, values[1], report["data"], True)
 
 
 def customers(report: Report) -> Iterator[Row]:
@@ -201,9 +202,10 @@ def insights(report: Report) -> Iterator[Row]:
 
 def uplift(report: Report) -> Iterator[Row]:
     """The part of the possible gain that an order by uplift finds."""
+    ours = {row["world"]: row["found"] for row in report if row["method"] == "regulars X"}
     for row in report:
-        if row["method"] != "regulars X":
-            others = {one["method"]: one for one in report if one["world"] == row["world"]}
+        told = ours[row["world"]]
+        # Where each contact does the same there is nothing to find.
+        if not row["method"].startswith(OURS) and math.isfinite(told):
             data = f"{row['world']}: {row['customers']:,} customers, {row['holdout']:.0%} held out"
-            ours = others["regulars X"]["found"]
-            yield Row("uplift", "gain found", "share", ours, row["method"], row["found"], data, True)
+            yield Row("uplift", "gain found", "share", told, row["method"], row["found"], data, True)

@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="Live events, outcomes and keys; unset: SQLite in the data home. Or postgresql+psycopg://…"
     )
+    live_redis: SecretStr | None = Field(
+        None, description="Redis by which servers on several machines tell each other of live events, redis://…"
+    )
     answer_ms: float = Field(
         50, gt=0, description="Milliseconds a recommendation may take before a plainer one is given."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,8 @@ class EventLog:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        #: Called after each append, for servers on other machines.
+        self.tell_others: Callable[[], None] = lambda: None
         self.doorbell = Doorbell(database.folder / DOORBELL)
 
     def append(self, calls: Sequence[Sequence[Row]], *, at: datetime) -> list[Kept]:
@@ -62,6 +64,7 @@ class EventLog:
             if new:
                 connection.execute(sa.insert(events), new)
         self.doorbell.ring()
+        self.tell_others()
         return kept
 
     def count(self, rows: Sequence[Row]) -> Kept:

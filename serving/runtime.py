@@ -13,6 +13,7 @@ from typing import Any
 from features.erased import read_erased, served_mark
 from features.home import Home
 from features.settings import Settings
+from serving.bell import Bell
 from serving.circumstances import Circumstances
 from serving.collector import Pauses
 from serving.database import Database, StoreAwayError, open_database
@@ -36,7 +37,7 @@ from serving.state import State
 from serving.tracing import make_provider
 
 log = logging.getLogger("regulars.serving")
-PARTS = ("scores", "events", "keys", "registry", "rules", "online")
+PARTS = ("scores", "events", "keys", "registry", "rules", "online", "bell")
 #: How far back live events are taken in at a start, where the scores do not say.
 _REPLAYED = timedelta(days=7)
 _KEYS_EVERY_SECONDS = 30.0
@@ -60,6 +61,7 @@ class Runtime:
     metrics: Metrics
     limits: RateLimit
     online: OnlineReader
+    bell: Bell
     tracing: Any = None  # OpenTelemetry's provider, where traces are wanted
     pauses: Pauses = field(default_factory=Pauses)
     contacts: Contacts = field(default_factory=Contacts)
@@ -82,6 +84,7 @@ class Runtime:
         recent = now_utc() - _REPLAYED
         self.feed.start(occurred_from=recent if as_of is None else min(as_of, recent))
         self.online.start()
+        self.bell.start()
         self.pauses.start()
         self._look_around()
 
@@ -89,6 +92,7 @@ class Runtime:
         """Give back what is open; what waits to be sent is sent."""
         self.pauses.stop()
         self.online.close()
+        self.bell.close()
         self.database.close()
         if self.tracing is not None:
             self.tracing.shutdown()
@@ -148,6 +152,7 @@ class Runtime:
             "registry": registry_problem(self.holder.home),
             "rules": self.rules.problem,
             "online": self.online.problem,
+            "bell": self.bell.problem,
         }
         self.problems = {part: what for part, what in found.items() if what is not None}
         for part in PARTS:
@@ -227,6 +232,8 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: 
     counted.known_variants = frozenset(name for e in experiments.values() for name in e.variants)
     database = open_database(settings)
     events = EventLog(database)
+    bell = Bell(settings, events.doorbell)
+    events.tell_others = bell.ring
     return Runtime(
         settings=settings,
         holder=holder or open_holder(settings, counted),
@@ -242,6 +249,7 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: 
         metrics=counted,
         limits=RateLimit(workers=settings.workers),
         online=OnlineReader(settings),
+        bell=bell,
         tracing=make_provider(settings),
     )
 

@@ -31,6 +31,10 @@ def check(settings: Settings) -> None:
         from serving import tracing
 
         tracing.check(settings)
+    if settings.live_redis is not None:
+        from serving import bell
+
+        bell.check(settings)
     if settings.database_url is not None:
         from serving.database import open_database
 

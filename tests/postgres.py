@@ -7,9 +7,11 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 USER = "postgres"
@@ -42,6 +44,15 @@ class Server:
 
     def stop(self) -> None:
         self.run("pg_ctl", "-D", str(self.data), "-w", "-m", "immediate", "stop")
+
+    def kill(self) -> None:
+        """SIGKILL, to the server and all its processes: as when the machine takes them."""
+        server = psutil.Process(int((self.data / "postmaster.pid").read_text().split("\n")[0]))
+        family = [*server.children(recursive=True), server]
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=20)
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         address = ("-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database)

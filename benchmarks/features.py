@@ -125,7 +125,7 @@ def _asked(settings: Settings, lake: Lake) -> pd.DataFrame:
 def _report(started: float) -> None:
     seconds = time.perf_counter() - started
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "megabytes": megabytes}))
+    print(json.dumps({"seconds": seconds, "cpu": time.process_time(), "megabytes": megabytes}))
 
 
 def measure(name: str, settings: Settings, repeat: int) -> dict[str, float]:
@@ -170,11 +170,16 @@ def main() -> None:
         task(arguments.task, Settings())
         return
     results: dict[str, dict[str, dict[str, float]]] = {}
+    customers: dict[str, int] = {}
     made = []
     for lines in arguments.lines:
         settings = Settings(home=arguments.home / str(lines), memory_limit=arguments.memory)
         lake = big_shop(Home(settings.home), lines)
         made.append(lake.rows["order_lines"])
+        counted = connect(settings).raw_sql(
+            f"SELECT count(DISTINCT customer_id) FROM read_parquet('{lake.file('order_lines')}')"
+        )
+        customers[str(made[-1])] = int(counted.fetchall()[0][0])
         results[str(made[-1])] = {name: measure(name, settings, arguments.repeat) for name in TASKS}
         plain = results[str(made[-1])][SUM]["seconds"]
         for name, run in results[str(made[-1])].items():
@@ -201,7 +206,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "data": "Complete Journey copied, see big_shop",
     }
-    OUT.write_text(json.dumps({**about, "sizes": results, "retrieval": reading}, indent=2))
+    OUT.write_text(json.dumps({**about, "customers": customers, "sizes": results, "retrieval": reading}, indent=2))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,14 @@ def test_a_built_bento_is_served_in_an_environment_that_holds_nothing_but_its_lo
     assert {name for name in packed if name.split("/")[0] in PACKED} == set(tracked.splitlines())
     assert packed - set(tracked.splitlines()) == {"LICENSE", "pyproject.toml", "bentofile.yaml"}
 
+    dockerfile = tmp_path / "Dockerfile"
+    written = f"from bentoml.container import get_containerfile as write; write('regulars', output_path='{dockerfile}')"
+    run(sys.executable, "-c", written, cwd=tmp_path, env=env)
+    text = dockerfile.read_text()
+    assert "libgomp1" in text
+    assert text.index("USER bentoml") < text.index("ENTRYPOINT")
+    run(BIN / "hadolint", "--failure-threshold", "error", "--no-color", dockerfile, cwd=tmp_path, env=env)
+
     clean = tmp_path / "clean"
     run(BIN / "uv", "venv", "-q", "--python", sys.executable, clean, cwd=tmp_path, env=env)
     python = clean / "bin" / "python"

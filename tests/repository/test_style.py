@@ -22,7 +22,7 @@ def tracked() -> list[str]:
 
 def test_the_top_level_folders_are_those_of_the_design() -> None:
     folders = {name.split("/")[0] for name in tracked() if "/" in name}
-    assert folders <= {*PACKAGES, "notebooks", "tests", "mlflow", "docs", "benchmarks", ".ci"}
+    assert folders <= {*PACKAGES, "notebooks", "tests", "mlflow", "docs", "benchmarks", "deploy", ".ci"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

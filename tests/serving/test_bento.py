@@ -62,7 +62,7 @@ def test_a_built_bento_is_served_in_an_environment_that_holds_nothing_but_its_lo
     run(sys.executable, "-c", written, cwd=tmp_path, env=env)
     text = dockerfile.read_text()
     assert "libgomp1" in text
-    assert text.index("USER bentoml") < text.index("ENTRYPOINT")
+    assert text.index("\nUSER bentoml") < text.index("\nENTRYPOINT")
     run(BIN / "hadolint", "--failure-threshold", "error", "--no-color", dockerfile, cwd=tmp_path, env=env)
 
     clean = tmp_path / "clean"

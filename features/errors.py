@@ -13,6 +13,10 @@ class ConfigError(RegularsError):
     """A setting or mapping file that is wrong: an unknown key, a wrong type."""
 
 
+class NotOnSparkError(ConfigError):
+    """Something that is computed on DuckDB alone, asked for with engine = "spark"."""
+
+
 class NotReadyError(RegularsError):
     """Something that must be made first is not there: no data loaded, no champion, no scores."""
 

@@ -1,6 +1,7 @@
 """The data home: where everything lives on disk, and the only ways it is written.
 
     lake/versions/<version>/      one checked, immutable state of the contract tables; lake/CURRENT names one
+    ledgers/, spark/ledgers/      running totals of customers and products, by the engine that made them
     features/<version>/           features and labels computed from that lake version
     feast/                        feature_store.yaml, registry, online store
     mlflow/                       mlflow.db (SQLite) and artifacts
@@ -48,6 +49,11 @@ class Home:
     def ledgers(self) -> Path:
         """Running totals of customers and products, by lake version."""
         return self.root / "ledgers"
+
+    @property
+    def spark_ledgers(self) -> Path:
+        """The same as Spark makes them, which lie in other files."""
+        return self.root / "spark" / "ledgers"
 
     @property
     def features(self) -> Path:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from features.errors import DataError
 from features.lake import Lake
+from features.schema import ORDER_LINES, C
 from features.settings import Settings
-from features.sql import text
+from features.snapshot import DAY_SECONDS
 
 WEEK = 7
 #: The horizon is long enough that this share of returning customers would have returned within it.
@@ -97,15 +98,13 @@ def midnight_after(moment: datetime) -> datetime:
 
 def order_gaps(lake: Lake, backend: Any) -> tuple[NDArray[np.float64], datetime, datetime]:
     """Days between consecutive purchases (a return is none) of the same customer, and the shop's time span."""
-    lines = f"read_parquet({text(str(lake.file('order_lines')))})"
-    gaps = backend.raw_sql(
-        f"""
-        WITH orders AS (SELECT customer_id, order_id, min(ordered_at) AS moment FROM {lines}
-                        WHERE quantity > 0 GROUP BY ALL)
-        SELECT epoch(moment - lag(moment) OVER (PARTITION BY customer_id ORDER BY moment)) / 86400 AS gap FROM orders
-        QUALIFY gap IS NOT NULL
-        """
-    ).to_arrow_table()["gap"]
+    lines = lake.tables(backend)[ORDER_LINES.name]
+    bought = lines.filter(lines[C.QUANTITY] > 0)
+    orders = bought.group_by([C.CUSTOMER_ID, C.ORDER_ID]).aggregate(moment=bought[C.ORDERED_AT].min())
+    before = orders.moment.lag().over(group_by=orders[C.CUSTOMER_ID], order_by=orders.moment)
+    gap = (orders.moment.epoch_seconds() - before.epoch_seconds()) / float(DAY_SECONDS)
+    found = orders.select(gap=gap)
+    gaps = found.filter(found.gap.notnull()).to_pyarrow()["gap"]
     first, last = (datetime.fromisoformat(lake.manifest[name]) for name in ("first_order_at", "last_order_at"))
     return gaps.to_numpy(), first, last
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from features.engine import require_duckdb
 from features.erased import read_erased
 from features.errors import ConfigError, DataError, NotReadyError
 from features.growth import growth, late_rows
@@ -100,6 +101,7 @@ def ingest(
     `replace` begins a new lake from this source alone. `now` (naive UTC) bounds plausible times; `say` is told how far
     it is. Raises ConfigError for a wrong mapping and DataError for a file that cannot be used.
     """
+    require_duckdb(settings.engine, "loading of files")
     home = Home(settings.home)
     if source not in SOURCES:
         raise ConfigError(f"Unknown source '{source}'. Sources: {', '.join(SOURCES)}.")

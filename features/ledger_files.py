@@ -110,9 +110,9 @@ def memory_ledger(tables: Mapping[str, Any]) -> MemoryLedger:
             days = [made[name] for _, made in parts]
             columns = {column: np.concatenate([day[column] for day in days]) for column in days[0]}
             product, day = columns.pop(C.PRODUCT_ID), columns.pop("day")
-            made[name] = _arrow(sales_so_far(by_product_and_day(product, day, columns)), _names(catalogue, None))
+            made[name] = arrow_of(sales_so_far(by_product_and_day(product, day, columns)), names_of(catalogue, None))
         else:
-            made[name] = pa.concat_tables([_arrow(rows[name], _names(catalogue, part)) for part, rows in parts])
+            made[name] = pa.concat_tables([arrow_of(rows[name], names_of(catalogue, part)) for part, rows in parts])
     return MemoryLedger(made)
 
 
@@ -145,12 +145,12 @@ def write_ledger(
                 if name in CUSTOMER_TABLES:
                     if name not in files:
                         files[name] = _Epochs(aside / name, _starts(columns, C.CUSTOMER_ID))
-                    files[name].write(columns, _names(catalogue, part))
+                    files[name].write(columns, names_of(catalogue, part))
                 elif name in SALES:
                     days[name].append(_save(columns, aside / _DAYS / f"{name}-{number}"))
                 else:
                     (aside / name).mkdir(exist_ok=True)
-                    table = _arrow(columns, _names(catalogue, part))
+                    table = arrow_of(columns, names_of(catalogue, part))
                     pq.write_table(table, aside / name / f"{number}.parquet", row_group_size=_ROW_GROUP, **_HOW)
         # A system may allow as few as 256 open files, and there is one for each epoch.
         for written in files.values():
@@ -160,7 +160,7 @@ def write_ledger(
                 so_far = sales_so_far(columns)
                 if name not in files:
                     files[name] = _Epochs(aside / name, _starts(so_far, C.PRODUCT_ID))
-                files[name].write(so_far, _names(catalogue, None))
+                files[name].write(so_far, names_of(catalogue, None))
             files[name].close()
         shutil.rmtree(aside / _DAYS)
         starts = {name: [_time(start).isoformat() for start in written.starts] for name, written in files.items()}
@@ -181,8 +181,9 @@ def _time(microseconds: int) -> datetime:
     return datetime(1970, 1, 1) + timedelta(microseconds=int(microseconds))
 
 
-def _names(catalogue: Catalogue, part: Lines | None) -> _Names:
-    return _Names(
+def names_of(catalogue: Catalogue, part: Lines | None) -> Names:
+    """What stands for the numbers of products, categories and the part's customers."""
+    return Names(
         {C.PRODUCT_ID: catalogue.products, C.CATEGORY: catalogue.categories}
         | ({C.CUSTOMER_ID: part.customers} if part is not None else {}),
         part.first_customer if part is not None else 0,
@@ -190,14 +191,15 @@ def _names(catalogue: Catalogue, part: Lines | None) -> _Names:
 
 
 @dataclass(frozen=True)
-class _Names:
+class Names:
     """What the numbers in columns of ids stand for, and the number of the part's first customer among all."""
 
     texts: Mapping[str, pa.Array]
     first_customer: int
 
 
-def _arrow(columns: Columns, names: _Names) -> pa.Table:
+def arrow_of(columns: Columns, names: Names) -> pa.Table:
+    """Columns of the ledger as they are stored: ids as texts, times as times, customers by number among all."""
     made = {}
     for name, values in columns.items():
         if name in names.texts:
@@ -235,12 +237,12 @@ class _Epochs:
         self.starts = starts
         self.writers: dict[int, pq.ParquetWriter] = {}
 
-    def write(self, columns: Columns, names: _Names) -> None:
+    def write(self, columns: Columns, names: Names) -> None:
         """Add rows to every epoch in which they hold at some moment."""
         since, until = columns[SINCE], columns[UNTIL]
         first = np.searchsorted(self.starts, since, side="right")
         last = np.where(until == FOREVER, len(self.starts), np.searchsorted(self.starts, until, side="left"))
-        table = _arrow(columns, names)
+        table = arrow_of(columns, names)
         for epoch in range(len(self.starts) + 1):
             rows = np.flatnonzero((first <= epoch) & (last >= epoch))
             if epoch not in self.writers:

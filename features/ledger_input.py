@@ -22,8 +22,9 @@ from features.schema import ORDER_LINES, PRODUCTS, C
 PART_LINES = 2_000_000
 #: The usual price of a unit of a category is what everybody paid in the days before, so many.
 USUAL_DAYS = 180
-_ORDER = (C.CUSTOMER_ID, C.ORDERED_AT, C.ORDER_ID, C.PRODUCT_ID)
-_COLUMNS = (*_ORDER, C.QUANTITY, C.AMOUNT, C.DISCOUNT, C.COUPON, C.STORE_ID, C.CHANNEL)
+#: Order lines lie in this order, and with these columns they are what a ledger is made of.
+ORDER = (C.CUSTOMER_ID, C.ORDERED_AT, C.ORDER_ID, C.PRODUCT_ID)
+COLUMNS = (*ORDER, C.QUANTITY, C.AMOUNT, C.DISCOUNT, C.COUPON, C.STORE_ID, C.CHANNEL)
 _IDS = (C.CUSTOMER_ID, C.ORDER_ID, C.PRODUCT_ID, C.STORE_ID, C.CHANNEL)
 _NO_LINES = pa.schema(
     {
@@ -98,12 +99,12 @@ def _usual_prices(lines: Any, products: Any, categories: pa.Array) -> tuple[Ints
 def lake_batches(file: Path) -> Iterator[pa.RecordBatch]:
     """The order lines of a lake, which writes them in the order needed; ids as dictionaries."""
     lines = pq.ParquetFile(file, read_dictionary=list(_IDS))
-    yield from lines.iter_batches(batch_size=PART_LINES // 16, columns=list(_COLUMNS))
+    yield from lines.iter_batches(batch_size=PART_LINES // 16, columns=list(COLUMNS))
 
 
 def sorted_batches(lines: Any) -> Iterator[pa.RecordBatch]:
     """The order lines of any table, put in order."""
-    yield from lines.select(*_COLUMNS).order_by(_ORDER).to_pyarrow().to_batches()
+    yield from lines.select(*COLUMNS).order_by(ORDER).to_pyarrow().to_batches()
 
 
 def parts_of(batches: Iterator[pa.RecordBatch], catalogue: Catalogue) -> Iterator[Lines]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
 
+from features.engine import require_duckdb
 from features.errors import DataError
 from features.lake import Lake
 
@@ -100,6 +101,7 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
     Orders of one moment are taken in the order of their ids, numbers before text and by size.
     Raises DataError when no line has a positive quantity.
     """
+    require_duckdb(backend.name, "reading of purchases in order, which recommendations are learned and ranked from,")
     backend.read_parquet(str(lake.file("order_lines")), table_name="regulars_lines")
     backend.raw_sql(
         """

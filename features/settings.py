@@ -72,6 +72,16 @@ class Settings(BaseSettings):
         pattern=r"^[0-9]+([.][0-9]+)? ?([KMGT]i?)?B$",
         description="Memory DuckDB may use before it spills to disk, for instance 4GB.",
     )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="What computes features, labels and scores: duckdb, or spark for many machines."
+    )
+    spark_master: str | None = Field(
+        None,
+        description="Where Spark runs, for instance spark://host:7077; unset: in this process, on `threads` cores.",
+    )
+    spark_conf: dict[str, str] = Field(
+        {}, description='Settings of Spark\'s own: [spark_conf] with "spark.executor.memory" = "8g".'
+    )
     horizon_days: int | None = Field(
         None,
         ge=1,

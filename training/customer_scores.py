@@ -61,6 +61,15 @@ class Predictions:
     uplift: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What was written of so many customers: the predictions (on Spark, a sample of them), and what could say none."""
+
+    sample: Predictions
+    failed: Mapping[str, str]  # model -> error
+    customers: int
+
+
 def stages(profiles: pd.DataFrame, *, horizon_days: int) -> NDArray[np.object_]:
     """(customers,) life stage, from `days_since_last_order`, `days_since_first_order` and `orders` of profiles.
 

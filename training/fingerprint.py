@@ -97,6 +97,7 @@ def fingerprint(context: Context, model: str) -> str:
         "lake": context.lake.version,
         "horizon_days": settings.horizon_days,
         "seed": settings.seed,
+        "engine": settings.engine,
         "excluded": list(settings.models[model].exclude) if model in settings.models else [],
         "tuned": None if (tuned := kept(context.home, model)) is None else dict(tuned.settings),
         "lifetime": [settings.lifetime_days, settings.yearly_discount] if model == "value" else [],

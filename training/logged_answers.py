@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.engine import connect
+from features.engine import connect, require_duckdb
 from features.errors import DataError, NotReadyError
 from features.home import Home
 from features.schema import INTERACTIONS
@@ -51,6 +51,7 @@ def read_shown(context: Context, *, metric: str) -> Shown:
 
     Raises DataError when there is none.
     """
+    require_duckdb(context.settings.engine, "reading of logged answers")
     lake = context.lake
     none = DataError(
         "The lake holds no impression with a propensity. Ask for recommendations with explore above 0, send propensity "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -29,21 +31,33 @@ def profiles(context: Context, as_of: datetime, *, horizon_days: int) -> pd.Data
     last_order_at and orders count purchases; spend is net of returns, and usual_spend is what a horizon brought in
     over the last LONG_HORIZONS of them (fewer for a newer customer); both are empty where the shop has no amounts.
     """
+    tables = context.lake.tables(connect(context.settings))
+    found = facts(tables, as_of, horizon_days=horizon_days).order_by(C.CUSTOMER_ID).execute()
+    return profiles_of(found, as_of, horizon_days=horizon_days)
+
+
+def facts(tables: Mapping[str, Any], as_of: datetime, *, horizon_days: int) -> Any:
+    """One row per customer with a purchase before `as_of`: what profiles are made of, not yet computed."""
     naive = as_of.astimezone(UTC).replace(tzinfo=None)
     horizon = timedelta(days=horizon_days)
-    tables = context.lake.tables(connect(context.settings))
     lines = tables[ORDER_LINES.name]
     lines = lines.filter(lines[C.ORDERED_AT] < naive)
     bought = lines[C.QUANTITY] > 0
     # An order's moment is that of its first line; its lines may be minutes apart.
     orders = lines.filter(bought).group_by([C.CUSTOMER_ID, C.ORDER_ID]).aggregate(ordered_at=lines[C.ORDERED_AT].min())
-    facts = orders.group_by(C.CUSTOMER_ID).aggregate(
+    of_orders = orders.group_by(C.CUSTOMER_ID).aggregate(
         last_order_at=orders.ordered_at.max(), first_order_at=orders.ordered_at.min(), orders=orders.count()
     )
     amount = lines[C.AMOUNT].cast("float64")
     recent = lines[C.ORDERED_AT] >= naive - LONG_HORIZONS * horizon
     money = lines.group_by(C.CUSTOMER_ID).aggregate(spend=amount.sum(), recent_spend=amount.sum(where=recent))
-    found: pd.DataFrame = facts.left_join(money, C.CUSTOMER_ID).order_by(C.CUSTOMER_ID).execute()
+    return of_orders.left_join(money, C.CUSTOMER_ID).drop(f"{C.CUSTOMER_ID}_right")
+
+
+def profiles_of(found: pd.DataFrame, as_of: datetime, *, horizon_days: int) -> pd.DataFrame:
+    """The profiles of `facts`, row by row."""
+    naive = as_of.astimezone(UTC).replace(tzinfo=None)
+    horizon = timedelta(days=horizon_days)
     silent = naive - found["last_order_at"]
     tenure = naive - found["first_order_at"]
     horizons = (tenure.dt.total_seconds() / horizon.total_seconds()).clip(lower=1, upper=LONG_HORIZONS)

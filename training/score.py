@@ -14,20 +14,21 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from features.errors import DataError
+from features.engine import SPARK
+from features.errors import DataError, NotOnSparkError
 from features.home import forget_old, new_directory, remove_directory, sweep, write_text
 from features.own import own_code
 from features.terminal import step
 from training.bundle import is_whole, read_manifest, seal
 from training.champions import Champions, default_champions
 from training.contact_results import campaign_results
-from training.customer_scores import Predictions, score_table
+from training.customer_scores import Predictions, Scored, score_table
 from training.fingerprint import code_hash
 from training.grades import grades
 from training.next_orders import curve_days
 from training.profiles import last_moment, profiles
 from training.protocols import ACCEPTED, MODELS, UPLIFT, Context
-from training.ranked_lists import RankedLists, save_ranked_lists
+from training.ranked_lists import save_ranked_lists
 from training.tracking import open_registry
 from training.versions import ModelVersion, backtest
 
@@ -112,29 +113,22 @@ def _fill(
     at: datetime,
     horizon_days: int,
 ) -> None:
-    with step("Describing customers"):
-        who = profiles(context, as_of, horizon_days=horizon_days)
-    frames: dict[int, pd.DataFrame] = {}
-    columns: dict[str, Any] = {}
-    used: dict[str, int | None] = dict.fromkeys(MODELS)
     notes: list[str] = []
+    used: dict[str, int | None] = dict.fromkeys(MODELS)
+    if context.settings.engine == SPARK:
+        scored = _spark_scores(directory / CUSTOMERS, context, parts, found, bundles, as_of, horizon_days)
+    else:
+        scored = _scores(directory / CUSTOMERS, context, parts, found, bundles, as_of, horizon_days)
     for model, version in found.items():
-        try:
-            with step(f"Scoring with {model} version {version.version}"):
-                if model == "recommender":
-                    _rank(parts.rank(context, bundles[model]), directory / RANKING)
-                else:
-                    days = version.horizon_days
-                    if days not in frames:
-                        frames[days] = _aligned(parts.frame(context, as_of, days), who)
-                    columns |= parts.predict[model](bundles[model], frames[days])
+        error = scored.failed.get(model)
+        if model == "recommender":
+            error = _ranked(parts, context, bundles[model], directory / RANKING, version)
+        # One champion this code cannot use must not take the others' answers away; the report says so.
+        if error is None:
             used[model] = version.version
-        except DataError as error:
-            # One champion this code cannot use must not take the others' answers away; the report says so.
+        else:
             notes.append(f"{model} version {version.version} could not score: {error}")
-    predictions = Predictions(**columns)
-    table = score_table(who, predictions, horizon_days=horizon_days)
-    pq.write_table(table, directory / CUSTOMERS, compression="zstd")
+    predictions = scored.sample
     about = {
         "created_at": at.isoformat(),
         "as_of": as_of.isoformat(),
@@ -144,7 +138,7 @@ def _fill(
         **({} if predictions.lifetime is None else predictions.lifetime.about()),
         **({} if predictions.categories is None else {"categories": predictions.categories}),
         "currency": context.settings.currency,
-        "customers": len(who),
+        "customers": scored.customers,
         "models": used,
         "grades": grades({model: version.metrics for model, version in found.items() if used[model] is not None}),
         "backtests": {model: backtest(version) for model, version in found.items() if used[model] is not None},
@@ -153,6 +147,73 @@ def _fill(
         "campaigns": [one.as_json() for one in campaign_results(context, horizon_days=horizon_days)],
     }
     seal(directory, kind=KIND, about=about)
+
+
+def _scores(
+    target: Path,
+    context: Context,
+    parts: Champions,
+    found: Mapping[str, ModelVersion],
+    bundles: Mapping[str, Path],
+    as_of: datetime,
+    horizon_days: int,
+) -> Scored:
+    """Everybody's scores, written as a table."""
+    with step("Describing customers"):
+        who = profiles(context, as_of, horizon_days=horizon_days)
+    frames: dict[int, pd.DataFrame] = {}
+    columns: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    for model, version in found.items():
+        if model == "recommender":
+            continue
+        days = version.horizon_days
+        try:
+            with step(_scoring(model, version)):
+                if days not in frames:
+                    frames[days] = _aligned(parts.frame(context, as_of, days), who)
+                columns |= parts.predict[model](bundles[model], frames[days])
+        except DataError as error:
+            failed[model] = str(error)
+    predictions = Predictions(**columns)
+    pq.write_table(score_table(who, predictions, horizon_days=horizon_days), target, compression="zstd")
+    return Scored(predictions, failed, len(who))
+
+
+def _spark_scores(
+    target: Path,
+    context: Context,
+    parts: Champions,
+    found: Mapping[str, ModelVersion],
+    bundles: Mapping[str, Path],
+    as_of: datetime,
+    horizon_days: int,
+) -> Scored:
+    from training.spark_scores import Champion, score_on_spark
+
+    asked = {
+        model: Champion(bundles[model], parts.predict[model], version.horizon_days)
+        for model, version in found.items()
+        if model != "recommender"
+    }
+    with step(f"Scoring on Spark with {', '.join(asked)}"):
+        return score_on_spark(context, asked, target, as_of=as_of, horizon_days=horizon_days)
+
+
+def _scoring(model: str, version: ModelVersion) -> str:
+    return f"Scoring with {model} version {version.version}"
+
+
+def _ranked(parts: Champions, context: Context, bundle: Path, directory: Path, version: ModelVersion) -> str | None:
+    """Write the ranked lists; why there are none, or None."""
+    try:
+        with step(_scoring("recommender", version)):
+            ranked = parts.rank(context, bundle)
+            directory.mkdir()
+            save_ranked_lists(ranked, directory)
+    except (DataError, NotOnSparkError) as error:
+        return str(error)
+    return None
 
 
 def _measured_by(bundle: Path) -> str:
@@ -165,11 +226,6 @@ def _horizon(found: Mapping[str, ModelVersion]) -> int | None:
     """The days all of a scoring speaks of: those of churn, whose definition of active it shares."""
     days = [found[model].horizon_days for model in ("churn", "propensity", "value", "recommender") if model in found]
     return days[0] if days else None
-
-
-def _rank(ranked: RankedLists, directory: Path) -> None:
-    directory.mkdir()
-    save_ranked_lists(ranked, directory)
 
 
 def _aligned(frame: pd.DataFrame, who: pd.DataFrame) -> pd.DataFrame:
@@ -193,6 +249,7 @@ def _version(context: Context, found: Mapping[str, ModelVersion], as_of: datetim
         "horizon_days": horizon_days,
         "currency": context.settings.currency,
         "code": code_hash(),
+        "engine": context.settings.engine,  # the last bits of features differ
         "own_features": hashlib.sha256(own_code(context.settings)).hexdigest(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]

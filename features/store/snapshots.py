@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import ibis
-import pyarrow.parquet as pq
 
 from features import build
 from features.build import entity_features, features_of, row_of
 from features.code_hash import code_hash
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
-from features.engine import connect
+from features.engine import SPARK, connect, save
 from features.growth import unchanged_until
 from features.home import ASIDE, Home, forget_old, sweep, write_text
 from features.lake import Lake
@@ -36,6 +35,7 @@ KEPT = 3
 #: The modules of features/ that fix what is computed.
 _CODE = ("build", "customer*", "definitions", "ledger*", "measures", "mixes", "products", "runs", "schema", "snapshot")
 _LIBRARIES = ("ibis-framework", "duckdb")
+_SPARK_CODE, _SPARK_LIBRARIES = ("spark*",), ("pyspark",)
 #: When a snapshot's values could be known: see `_told_at`.
 CREATED_AT = "created_at"
 _FORMAT = 2  # of the files: one more where a column that is no feature comes or goes
@@ -86,6 +86,8 @@ def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
 
 def _folder(settings: Settings, lake_version: str) -> Snapshots:
     origin = f"{lake_version} {code_hash(_CODE, _LIBRARIES)} {_FORMAT} ".encode() + own_code(settings)
+    if settings.engine == SPARK:  # whose last bits are others
+        origin += f" {code_hash(_SPARK_CODE, _SPARK_LIBRARIES)}".encode()
     return Snapshots(Home(settings.home).features / hashlib.sha256(origin).hexdigest()[:16])
 
 
@@ -122,7 +124,7 @@ def build_snapshots(
         told_at = _told_at(settings, lake, snapshots, moment, entity)
         rows = row_of(table, entity, moment).mutate(**{CREATED_AT: ibis.literal(told_at)})
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
-        pq.write_table(rows.to_pyarrow(), aside, compression="zstd")
+        save(rows, aside)
         aside.replace(target)
     forget_old(home.features, current=snapshots.path.name, keep=KEPT)
     return snapshots, made

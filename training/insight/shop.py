@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.engine import connect
+from features.engine import connect, require_duckdb
 from features.errors import DataError
 from features.schema import CONTACTS, CUSTOMERS, PRODUCTS, RESPONSES, C
 from features.snapshot import Snapshot, columns_given, naive_utc
@@ -121,6 +121,7 @@ class Shop:
 
 def shop_before(context: Context, as_of: datetime, *, horizon_days: int) -> Shop:
     """The lake as it was known at `as_of`. Raises DataError where nobody had bought before."""
+    require_duckdb(context.settings.engine, "picture of the shop's customers")
     backend = connect(context.settings)
     lake = context.lake
     return coded(

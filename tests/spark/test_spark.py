@@ -1,0 +1,288 @@
+"""engine = "spark" on a real cluster of a master and two workers gives what DuckDB gives, a lost worker included."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.build import BUILT_IN, entity_features, features_of
+from features.definitions import ENTITIES, Entity
+from features.engine import connect
+from features.errors import NotOnSparkError
+from features.horizon import shop_rhythm
+from features.ingest import ingest
+from features.labels import (
+    assigned_labels,
+    campaign_labels,
+    category_labels,
+    customer_labels,
+    followed_labels,
+    wait_labels,
+)
+from features.matrix import read_purchases
+from features.schema import C
+from features.snapshot import take_snapshot
+from features.spark import stop_spark
+from tests.spark import full_shop
+from tests.spark.cluster import Cluster, left_over, running_cluster
+from tests.training.registry.fakes import AT, trained
+from training.boosting import BoostingConfig
+from training.bundle import read_manifest, seal
+from training.champions import default_champions
+from training.churn import ChurnModel
+from training.customer_scores import SCHEMA
+from training.dataset import examples
+from training.propensity import PropensityModel
+from training.protocols import Context, Trained
+from training.return_backtest import known_waits, with_waits
+from training.run import train
+from training.score import score
+from training.spark_scores import Champion, score_on_spark
+from training.tracking import open_registry
+from training.value import ValueModel
+
+pytestmark = [
+    pytest.mark.needs("openjdk-17-jre-headless"),
+    # PySpark leaves the sockets by which it fetches rows to be closed when they are forgotten.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.timeout(300),
+]
+
+#: By how much a floating number may differ, of its size: exp() and ln() of Java and C differ in the last bit or two.
+TOLERANCE = 1e-12
+AS_OF = datetime(2024, 9, 1, 13, 30)
+HORIZON = 28
+#: One core and little memory for each worker. Java and Spark compile little: there is no time for it to pay.
+_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+CONF = {
+    "spark.driver.extraJavaOptions": _JAVA,
+    "spark.executor.extraJavaOptions": _JAVA,
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.executor.memory": "512m",
+    "spark.executor.cores": "1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "768m",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Everything of it, and of Spark in this process, is gone afterwards."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as started, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        yield started
+        stop_spark()
+    assert left_over(started) == []
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    return full_shop.loaded(tmp_path_factory.mktemp("full-shop"))
+
+
+@pytest.fixture(scope="session")
+def on_spark(shop: Context, cluster: Cluster) -> Context:
+    """The same shop, asked of Spark."""
+    set_so = {"engine": "spark", "spark_master": cluster.url, "spark_conf": CONF}
+    return replace(shop, settings=shop.settings.model_copy(update=set_so))
+
+
+def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Texts, flags, times and whole numbers are equal; other numbers within TOLERANCE."""
+    assert list(found.columns) == list(expected.columns)
+    for name in expected.columns:
+        ours, theirs = found[name], expected[name]
+        if pd.api.types.is_float_dtype(theirs) and not (theirs.dropna() % 1 == 0).all():
+            np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE, err_msg=str(name))
+        elif pd.api.types.is_datetime64_any_dtype(theirs):
+            assert ours.astype(theirs.dtype).equals(theirs), name
+        else:
+            pd.testing.assert_series_equal(ours, theirs, check_dtype=False, check_exact=True)
+
+
+def features_at(context: Context, entity: Entity, moment: datetime) -> pd.DataFrame:
+    taken = take_snapshot(context.lake, connect(context.settings), moment)
+    table = entity_features(taken, entity, features_of(taken, entity))
+    return table.order_by(list(entity.keys)).to_pandas()
+
+
+@pytest.mark.parametrize("entity", ENTITIES.values(), ids=ENTITIES)
+def test_every_built_in_feature_is_that_of_duckdb(entity: Entity, shop: Context, on_spark: Context) -> None:
+    expected = features_at(shop, entity, AS_OF)
+    assert {feature.name for feature in BUILT_IN if feature.entity is entity} <= set(expected.columns)
+    assert len(expected) > 20
+    same(features_at(on_spark, entity, AS_OF), expected)
+
+
+def test_the_shop_has_the_same_horizon_and_cutoffs(shop: Context, on_spark: Context) -> None:
+    def rhythm(context: Context) -> Any:
+        unset = context.settings.model_copy(update={"horizon_days": None})
+        return shop_rhythm(context.lake, connect(unset), unset)
+
+    assert rhythm(on_spark) == rhythm(shop)
+
+
+LABELS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
+    "customer": (lambda tables: customer_labels(tables, AS_OF, horizon_days=HORIZON), [C.CUSTOMER_ID]),
+    "wait": (lambda tables: wait_labels(tables, AS_OF, until=datetime(2024, 12, 1)), [C.CUSTOMER_ID]),
+    "followed": (lambda tables: followed_labels(tables, AS_OF, until=datetime(2024, 12, 1)), [C.CUSTOMER_ID]),
+    "category": (
+        lambda tables: category_labels(tables, AS_OF, horizon_days=HORIZON),
+        [C.CUSTOMER_ID, C.CATEGORY],
+    ),
+    "campaign": (
+        lambda tables: campaign_labels(tables, datetime(2024, 5, 20), horizon_days=HORIZON),
+        [C.CAMPAIGN_ID, C.CUSTOMER_ID],
+    ),
+    "assigned": (
+        lambda tables: assigned_labels(tables, "k2", datetime(2024, 5, 20), horizon_days=HORIZON),
+        [C.CUSTOMER_ID],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_every_label_is_that_of_duckdb(name: str, shop: Context, on_spark: Context) -> None:
+    made, keys = LABELS[name]
+    found, expected = (
+        made(context.lake.tables(connect(context.settings))).order_by(keys).to_pandas() for context in (on_spark, shop)
+    )
+    assert len(expected) > 20
+    same(found, expected)
+
+
+MOMENTS = [datetime(2024, 8, 1), datetime(2024, 9, 5)]
+
+
+@pytest.fixture(scope="session")
+def learned(shop: Context) -> pd.DataFrame:
+    return examples(shop, MOMENTS, HORIZON)
+
+
+def test_a_data_set_is_assembled_alike(learned: pd.DataFrame, on_spark: Context) -> None:
+    assert learned["stopped"].nunique() == learned["bought"].nunique() == 2
+    same(examples(on_spark, MOMENTS, HORIZON), learned)
+
+
+@pytest.fixture(scope="session")
+def champions(shop: Context, learned: pd.DataFrame) -> dict[str, Champion]:
+    """Small models in the registry: churn and propensity with the time to the next order, and value."""
+    config = BoostingConfig(threads=1)
+    rows = with_waits(shop, learned, HORIZON)
+    waits = {"waits": known_waits(rows, until=datetime(2024, 11, 1), horizon_days=HORIZON), "horizon_days": HORIZON}
+    active = rows["active"].to_numpy(bool)
+    models = {
+        "churn": ChurnModel(config, rounds=15).fit(
+            rows[active], rows["stopped"][active], waits=waits["waits"][active], horizon_days=HORIZON
+        ),
+        "propensity": PropensityModel(config, rounds=15).fit(rows, rows["bought"], **waits),
+        "value": ValueModel(config, rounds=15).fit(rows, rows["spend"]),
+    }
+
+    def trainer(name: str) -> Callable[[Context, Path], Trained]:
+        def made(_: Context, into: Path) -> Trained:
+            bundle = into / "real"
+            models[name].save(bundle)
+            seal(bundle, kind=name, about={"horizon_days": HORIZON})
+            example = models[name].features_.encode(rows.head(3))
+            return replace(trained(into, model=name), bundle=bundle, horizon_days=HORIZON, input_example=example)
+
+        return made
+
+    train(shop, list(models), at=AT, trainers={name: trainer(name) for name in models})
+    predict, registry = default_champions().predict, open_registry(shop.home)
+    versions = {name: registry.resolve(name) for name in models}
+    return {name: Champion(registry.fetch(v), predict[name], HORIZON) for name, v in versions.items() if v is not None}
+
+
+def scores_of(path: Path) -> pd.DataFrame:
+    table = pq.read_table(path)
+    assert table.schema.equals(SCHEMA)
+    return table.to_pandas()
+
+
+def told(scores: pd.DataFrame) -> list[list[tuple[str, bool, Any]]]:
+    return [[(one["message"], one["lowers"], one["detail"]) for one in row] for row in scores["reasons"]]
+
+
+def numbers_told(scores: pd.DataFrame) -> list[float]:
+    return [one[what] for row in scores["reasons"] for one in row for what in ("number", "other")]
+
+
+def test_everybody_is_scored_alike(champions: dict[str, Champion], shop: Context, on_spark: Context) -> None:
+    here, there = score(shop, at=AT), score(on_spark, at=AT)
+    assert there.models == here.models == {"recommender": None, "churn": 1, "propensity": 1, "value": 1}
+    assert there.notes == here.notes == ()
+    expected, found = (scores_of(report.path / "customers.parquet") for report in (here, there))
+    assert len(expected) == here.customers == there.customers == full_shop.CUSTOMERS
+    assert expected["churn_probability"].notna().any()
+    assert any(told(expected))
+    assert told(found) == told(expected)
+    np.testing.assert_allclose(np.array(numbers_told(found), float), np.array(numbers_told(expected), float), rtol=1e-9)
+    curves = [np.stack(scores["order_within"]) for scores in (found, expected)]
+    np.testing.assert_allclose(*curves, rtol=1e-6)  # of 32 bits
+    apart = ["reasons", "order_within"]
+    same(found.drop(columns=apart), expected.drop(columns=apart))
+    told_of = [read_manifest(report.path, kind="scores") for report in (here, there)]
+    assert told_of[0] | {"files": None} == told_of[1] | {"files": None}
+
+
+def test_what_spark_has_not_yet_is_refused_by_name(on_spark: Context, tmp_path: Path) -> None:
+    with pytest.raises(NotOnSparkError, match=r"no loading of files yet.*REGULARS_ENGINE=duckdb"):
+        ingest("files", on_spark.settings, mapping=tmp_path / "none.toml", now=datetime(2025, 1, 1))
+    with pytest.raises(NotOnSparkError, match="purchases in order"):
+        read_purchases(on_spark.lake, connect(on_spark.settings))
+
+
+def test_a_worker_lost_in_mid_job_changes_nothing(
+    champions: dict[str, Champion], on_spark: Context, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Features and scores of everybody, computed anew while a worker and its executor are killed."""
+    moment = datetime(2024, 11, 3, tzinfo=UTC)
+
+    def scored(name: str) -> bytes:
+        for snapshot in on_spark.home.features.rglob("20241103*.parquet"):
+            snapshot.unlink()
+        target = tmp_path / name
+        score_on_spark(on_spark, champions, target, as_of=moment, horizon_days=HORIZON)
+        table = pq.read_table(target)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table.combine_chunks())
+        return sink.getvalue().to_pybytes()
+
+    expected = scored("whole.parquet")
+    context = connect(on_spark.settings).session.sparkContext
+    executors = context._jsc.sc().getExecutorMemoryStatus
+    assert executors().size() == 3  # the driver's too
+    before = set(context.statusTracker().getJobIdsForGroup())
+    found: dict[str, bytes] = {}
+    work = threading.Thread(target=lambda: found.update(all=scored("cut.parquet")))
+    work.start()
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        done = set(context.statusTracker().getJobIdsForGroup()) - before
+        if len(done) >= 5 and context.statusTracker().getActiveJobsIds():
+            break
+        time.sleep(0.02)
+    assert work.is_alive()
+    cluster.kill(cluster.workers[0])
+    work.join(200)
+    assert found["all"] == expected
+    assert executors().size() == 2
+    assert [worker.poll() is None for worker in cluster.workers] == [False, True]

@@ -74,8 +74,10 @@ def check(
     Every feature as of the moment must stay equal to the bit. Exits 1 and names those that moved. The default moment
     is the middle of the data.
     """
+    from features.engine import require_duckdb
     from features.time_safety import moved_between, with_other_futures
 
+    require_duckdb(current_settings().engine, "check of features against other futures")
     told: dict[str, dict[str, Any]] = {}
     others: dict[str, Any] = {}
     for asked in EntityName if of is None else (of,):
@@ -116,7 +118,7 @@ def labels(
     as_json: AsJson = False,
 ) -> None:
     """What customers did after a moment: each label, its rule, of whom it is asked, and how often it is true."""
-    from features.engine import connect
+    from features.engine import connect, save
     from features.home import new_file
     from features.horizon import shop_horizon, shop_rhythm
     from features.label_rates import label_report, label_tables
@@ -134,9 +136,7 @@ def labels(
     if write is not None:
         for name, table in label_tables(lake, backend, moment, chosen)[0].items():
             with new_file(write / f"{name}.parquet") as aside:
-                table.order_by([key for key in table.columns if key.endswith("_id") or key == "category"]).to_parquet(
-                    str(aside)
-                )
+                save(table.order_by([key for key in table.columns if key.endswith("_id") or key == "category"]), aside)
     if as_json:
         print_json(report.as_json())
         return

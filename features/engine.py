@@ -18,6 +18,9 @@ SPARK = "spark"
 def connect(settings: Settings) -> Any:
     """An Ibis backend of the engine that the settings name; see docs/spark.md for what runs on Spark."""
     if settings.engine == SPARK:
+        from features.spark import require_spark
+
+        require_spark()  # before anything is imported that needs it
         from features.spark_backend import connect_spark
 
         return connect_spark(settings)

@@ -8,10 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from features.errors import ConfigError
+from features.errors import ConfigError, RegularsError
 from features.settings import Settings
 
 #: Spark 4 runs on this version of Java and on newer ones.
@@ -26,8 +29,7 @@ def spark_session(settings: Settings) -> Any:
 
     Raises ConfigError where PySpark or Java is missing, or Spark cannot be reached.
     """
-    require_pyspark()
-    require_java()
+    require_spark()
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
@@ -41,7 +43,7 @@ def spark_session(settings: Settings) -> Any:
         session = builder.getOrCreate()
     except (Py4JJavaError, PySparkRuntimeError) as error:
         raise ConfigError(
-            f"Spark did not start on {master_of(settings)}: {_first_line(error)}. "
+            f"Spark did not start on {master_of(settings)}: {_reason(error)}. "
             f"Correct spark_master and spark_conf, {_INSTEAD}."
         ) from None
     session.sparkContext.setLogLevel("ERROR")
@@ -66,7 +68,7 @@ def configuration(settings: Settings) -> dict[str, str]:
     }
     if settings.spark_master is None:
         ours |= {
-            "spark.driver.memory": re.sub(r"i?B$", "", settings.memory_limit.replace(" ", "")).lower(),
+            "spark.driver.memory": f"{_megabytes(settings.memory_limit)}m",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.driver.host": "127.0.0.1",
             "spark.sql.shuffle.partitions": str(2 * settings.threads),
@@ -74,34 +76,59 @@ def configuration(settings: Settings) -> dict[str, str]:
     return ours | settings.spark_conf
 
 
-def require_pyspark() -> None:
-    """Raises ConfigError where the extra is not installed."""
+def _megabytes(limit: str) -> int:
+    """A memory_limit as Spark takes it: whole numbers, of 2^20 bytes."""
+    number, prefix, binary = re.fullmatch(r"([0-9.]+) ?([KMGT]?)(i?)B", limit).groups()  # type: ignore[union-attr]
+    power = " KMGT".index(prefix or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power / 2**20)
+
+
+def require_spark() -> None:
+    """Raises ConfigError where PySpark is not installed, or there is no Java, or too old a one."""
     if importlib.util.find_spec("pyspark") is None:
         raise ConfigError(f"engine = \"spark\" needs PySpark: pip install 'regulars[spark]', {_INSTEAD}.")
-
-
-def require_java() -> None:
-    """Raises ConfigError where there is no Java, or too old a one."""
     home = os.environ.get("JAVA_HOME")
     where = f"JAVA_HOME ({home})" if home else "the PATH"
     java = str(Path(home) / "bin" / "java") if home else "java"
-    if shutil.which(java) is None:
+    java_path = shutil.which(java)
+    if java_path is None:
         raise ConfigError(
             f'engine = "spark" needs Java {JAVA} or newer, and there is no java in {where}. '
             f"Install one (Debian: apt-get install openjdk-{JAVA}-jre-headless), {_INSTEAD}."
         )
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(?:1\.)?(\d+)', said)
-    if version is None or int(version[1]) < JAVA:
-        told = f"Java {version[1]}" if version else f"a java that says {said.strip()[:80]!r}"
+    version = _version(java_path)
+    if version is None or version < JAVA:
+        told = f"Java {version}" if version else "a java that does not say its version"
         raise ConfigError(
             f'engine = "spark" needs Java {JAVA} or newer, and {told} is in {where}. '
             f"Install a newer one (Debian: apt-get install openjdk-{JAVA}-jre-headless), {_INSTEAD}."
         )
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines()[1:2] if line.strip()), str(error).splitlines()[0])
+@lru_cache
+def _version(java: str) -> int | None:
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(?:1\.)?(\d+)', said)
+    return int(found[1]) if found else None
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """What stops a job of Spark's, as an error in a sentence; the whole of it is its cause."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        # What our own code says on an executor comes back in a traceback.
+        ours = re.search(r"features\.errors\.\w+: (.+)", str(error))
+        raise RegularsError(ours[1] if ours else f"Spark could not finish: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith("An error occurred while calling")), repr(error))
 
 
 def stop_spark() -> None:

@@ -18,7 +18,7 @@ from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 from ibis.util import gen_name
 
 from features.settings import Settings
-from features.spark import spark_session
+from features.spark import said_plainly, spark_session
 
 
 class SparkCompiler(PySparkCompiler):
@@ -74,7 +74,8 @@ class SparkBackend(Backend):
         """The same of a Spark DataFrame, with the types of this schema."""
         parts = target.with_name(f"{target.name}.parts")
         try:
-            frame.write.mode("overwrite").parquet(_uri(parts))
+            with said_plainly():
+                frame.write.mode("overwrite").parquet(_uri(parts))
             concatenate(parts, target, schema)
         finally:
             shutil.rmtree(parts, ignore_errors=True)

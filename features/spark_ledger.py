@@ -28,7 +28,7 @@ from features.ledger_input import COLUMNS, ORDER, PART_LINES, catalogue_of, part
 from features.ledger_sales import by_product_and_day, sales_so_far
 from features.ledger_tables import ledger_of
 from features.schema import ORDER_LINES, C
-from features.spark import BATCH_ROWS
+from features.spark import BATCH_ROWS, said_plainly
 from features.spark_backend import as_it_is, spark_schema
 
 _TABLE, _DAY = "table", "day"
@@ -130,7 +130,8 @@ def _write(
             yield from wide.batches(name, table)
 
     found = rows.mapInArrow(in_wide_form, spark_schema(wide.schema))
-    found.write.mode("append").partitionBy(_TABLE).parquet(str(aside.resolve()))
+    with said_plainly():
+        found.write.mode("append").partitionBy(_TABLE).parquet(str(aside.resolve()))
 
 
 def _stored(kind: pa.Schema) -> pa.Schema:

@@ -19,7 +19,7 @@ import pytest
 from features.build import BUILT_IN, entity_features, features_of
 from features.definitions import ENTITIES, Entity
 from features.engine import connect
-from features.errors import NotOnSparkError
+from features.errors import DataError, NotOnSparkError, RegularsError
 from features.horizon import shop_rhythm
 from features.ingest import ingest
 from features.labels import (
@@ -247,6 +247,17 @@ def test_what_spark_has_not_yet_is_refused_by_name(on_spark: Context, tmp_path: 
         ingest("files", on_spark.settings, mapping=tmp_path / "none.toml", now=datetime(2025, 1, 1))
     with pytest.raises(NotOnSparkError, match="purchases in order"):
         read_purchases(on_spark.lake, connect(on_spark.settings))
+
+
+def test_what_stops_an_executor_is_said_in_a_sentence(on_spark: Context, tmp_path: Path) -> None:
+    def stopped(_: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        raise DataError("The features lack 2 columns. Train again.")
+
+    backend = connect(on_spark.settings)
+    rows = backend.session.range(2).mapInArrow(stopped, "id long")
+    with pytest.raises(RegularsError, match=r"^The features lack 2 columns\. Train again\.$"):
+        backend.write(rows, tmp_path / "none.parquet", pa.schema({"id": pa.int64()}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_lost_in_mid_job_changes_nothing(

@@ -130,7 +130,7 @@ def remove_rows(home: Home, settings: Settings, goes: Goes, *, now: datetime, sa
     for version in _versions(home):
         if version.name != current:
             remove_directory(version)
-    for made in (home.features, home.ledgers):
+    for made in (home.features, home.ledgers, home.spark_ledgers):
         sweep(made)
         for folder in list(made.iterdir()) if made.is_dir() else []:
             remove_directory(folder)

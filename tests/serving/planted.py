@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import shutil
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -145,6 +146,7 @@ def open_home(root: Path, write_scores: Any) -> Settings:
         trainers={"recommender": lambda _, into: recommender(state.ranking, into)},
     )
     snapshots, _ = build_snapshots(settings, lake, [AS_OF.replace(tzinfo=None)])
+    shutil.copytree(home.ledgers, home.spark_ledgers)  # where Spark keeps the same
     store = open_store(home, settings)
     register(store, snapshots)
     materialize(home, store, snapshots)

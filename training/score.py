@@ -37,6 +37,7 @@ KIND = "scores"
 CURRENT = "CURRENT"
 CUSTOMERS = "customers.parquet"
 RANKING = "ranking"
+RECOMMENDER = "recommender"
 #: Scorings kept, the current one included.
 KEPT = 3
 
@@ -86,7 +87,7 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
                 remove_directory(target)
             bundles = {model: registry.fetch(v) for model, v in found.items()}
             with new_directory(target) as directory:
-                _fill(directory, context, parts, found, bundles, as_of=as_of, at=at, horizon_days=horizon_days)
+                _fill(directory, _Asked(context, parts, found, bundles, as_of, horizon_days), at=at)
         write_text(context.home.scores / CURRENT, version)
         forget_old(context.home.scores / "versions", current=version, keep=KEPT)
         about = read_manifest(target, kind=KIND, verify=False)
@@ -102,27 +103,31 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
     )
 
 
-def _fill(
-    directory: Path,
-    context: Context,
-    parts: Champions,
-    found: Mapping[str, ModelVersion],
-    bundles: Mapping[str, Path],
-    *,
-    as_of: datetime,
-    at: datetime,
-    horizon_days: int,
-) -> None:
+@dataclass(frozen=True)
+class _Asked:
+    """What a scoring is made of: the champions found and their bundles, by model."""
+
+    context: Context
+    parts: Champions
+    found: Mapping[str, ModelVersion]
+    bundles: Mapping[str, Path]
+    as_of: datetime
+    horizon_days: int
+
+    @property
+    def of_customers(self) -> Mapping[str, ModelVersion]:
+        """The champions that score customers one by one: all but the recommender."""
+        return {model: version for model, version in self.found.items() if model != RECOMMENDER}
+
+
+def _fill(directory: Path, asked: _Asked, *, at: datetime) -> None:
+    context, found, horizon_days = asked.context, asked.found, asked.horizon_days
     notes: list[str] = []
     used: dict[str, int | None] = dict.fromkeys(MODELS)
-    if context.settings.engine == SPARK:
-        scored = _spark_scores(directory / CUSTOMERS, context, parts, found, bundles, as_of, horizon_days)
-    else:
-        scored = _scores(directory / CUSTOMERS, context, parts, found, bundles, as_of, horizon_days)
+    write = _write_on_spark if context.settings.engine == SPARK else _write_scores
+    scored = write(directory / CUSTOMERS, asked)
     for model, version in found.items():
-        error = scored.failed.get(model)
-        if model == "recommender":
-            error = _ranked(parts, context, bundles[model], directory / RANKING, version)
+        error = _ranked(asked, directory / RANKING) if model == RECOMMENDER else scored.failed.get(model)
         # One champion this code cannot use must not take the others' answers away; the report says so.
         if error is None:
             used[model] = version.version
@@ -131,7 +136,7 @@ def _fill(
     predictions = scored.sample
     about = {
         "created_at": at.isoformat(),
-        "as_of": as_of.isoformat(),
+        "as_of": asked.as_of.isoformat(),
         "lake_version": context.lake.version,
         "horizon_days": horizon_days,
         "curve_days": curve_days(horizon_days),
@@ -143,72 +148,54 @@ def _fill(
         "grades": grades({model: version.metrics for model, version in found.items() if used[model] is not None}),
         "backtests": {model: backtest(version) for model, version in found.items() if used[model] is not None},
         "notes": notes,
-        "uplift": None if used.get(UPLIFT) is None else _measured_by(bundles[UPLIFT]),
+        "uplift": None if used.get(UPLIFT) is None else _measured_by(asked.bundles[UPLIFT]),
         "campaigns": [one.as_json() for one in campaign_results(context, horizon_days=horizon_days)],
     }
     seal(directory, kind=KIND, about=about)
 
 
-def _scores(
-    target: Path,
-    context: Context,
-    parts: Champions,
-    found: Mapping[str, ModelVersion],
-    bundles: Mapping[str, Path],
-    as_of: datetime,
-    horizon_days: int,
-) -> Scored:
-    """Everybody's scores, written as a table."""
+def _write_scores(target: Path, asked: _Asked) -> Scored:
+    """Everybody's scores, computed in this process."""
     with step("Describing customers"):
-        who = profiles(context, as_of, horizon_days=horizon_days)
+        who = profiles(asked.context, asked.as_of, horizon_days=asked.horizon_days)
     frames: dict[int, pd.DataFrame] = {}
     columns: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    for model, version in found.items():
-        if model == "recommender":
-            continue
+    for model, version in asked.of_customers.items():
         days = version.horizon_days
         try:
             with step(_scoring(model, version)):
                 if days not in frames:
-                    frames[days] = _aligned(parts.frame(context, as_of, days), who)
-                columns |= parts.predict[model](bundles[model], frames[days])
+                    frames[days] = _aligned(asked.parts.frame(asked.context, asked.as_of, days), who)
+                columns |= asked.parts.predict[model](asked.bundles[model], frames[days])
         except DataError as error:
             failed[model] = str(error)
     predictions = Predictions(**columns)
-    pq.write_table(score_table(who, predictions, horizon_days=horizon_days), target, compression="zstd")
+    pq.write_table(score_table(who, predictions, horizon_days=asked.horizon_days), target, compression="zstd")
     return Scored(predictions, failed, len(who))
 
 
-def _spark_scores(
-    target: Path,
-    context: Context,
-    parts: Champions,
-    found: Mapping[str, ModelVersion],
-    bundles: Mapping[str, Path],
-    as_of: datetime,
-    horizon_days: int,
-) -> Scored:
+def _write_on_spark(target: Path, asked: _Asked) -> Scored:
+    """Everybody's scores, computed where Spark runs."""
     from training.spark_scores import Champion, score_on_spark
 
-    asked = {
-        model: Champion(bundles[model], parts.predict[model], version.horizon_days)
-        for model, version in found.items()
-        if model != "recommender"
+    champions = {
+        model: Champion(asked.bundles[model], asked.parts.predict[model], version.horizon_days)
+        for model, version in asked.of_customers.items()
     }
-    with step(f"Scoring on Spark with {', '.join(asked)}"):
-        return score_on_spark(context, asked, target, as_of=as_of, horizon_days=horizon_days)
+    with step("Scoring everybody on Spark"):
+        return score_on_spark(asked.context, champions, target, as_of=asked.as_of, horizon_days=asked.horizon_days)
 
 
 def _scoring(model: str, version: ModelVersion) -> str:
     return f"Scoring with {model} version {version.version}"
 
 
-def _ranked(parts: Champions, context: Context, bundle: Path, directory: Path, version: ModelVersion) -> str | None:
+def _ranked(asked: _Asked, directory: Path) -> str | None:
     """Write the ranked lists; why there are none, or None."""
     try:
-        with step(_scoring("recommender", version)):
-            ranked = parts.rank(context, bundle)
+        with step(_scoring(RECOMMENDER, asked.found[RECOMMENDER])):
+            ranked = asked.parts.rank(asked.context, asked.bundles[RECOMMENDER])
             directory.mkdir()
             save_ranked_lists(ranked, directory)
     except (DataError, NotOnSparkError) as error:

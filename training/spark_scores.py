@@ -55,16 +55,18 @@ def score_on_spark(
     """
     backend = connect(context.settings)
     table = _everybody(context, backend, sorted({one.days for one in champions.values()}), as_of, horizon_days)
-    usable, failed, sample = _tried(backend.frame(table.limit(1)).toPandas(), champions)
-    texts = {name: _texts(one.bundle) for name, one in usable.items()}
+    # Asked for three times: by the first customer, by the order of all, and by the scores.
+    rows = backend.frame(table).persist()
+    usable, failed, sample = _tried(rows.limit(1).toPandas(), champions)
     how = _How(as_of, horizon_days, {name: (one.predict, one.days) for name, one in usable.items()})
+    texts = {name: _texts(one.bundle) for name, one in usable.items()}
     shared = backend.session.sparkContext.broadcast(texts)
-    work = _Work(how, shared)
     try:
-        rows = backend.frame(table).orderBy(C.CUSTOMER_ID)
-        backend.write(rows.mapInArrow(work, spark_schema(SCHEMA)), target, SCHEMA)
+        made = rows.orderBy(C.CUSTOMER_ID).mapInArrow(_Work(how, shared), spark_schema(SCHEMA))
+        backend.write(made, target, SCHEMA)
     finally:
         shared.destroy()
+        rows.unpersist()
     customers = pq.read_metadata(target).num_rows
     known = facts(context.lake.tables(backend), as_of, horizon_days=horizon_days).count().execute()
     if customers != known:

@@ -15,12 +15,13 @@ from features.home import Home
 from features.ingest import ingest
 from features.lake import read_lake
 from features.settings import load_settings
+from tests.features.loading import CAMPAIGNS
 from training.protocols import Context
 
 START, DAYS = datetime(2024, 1, 1), 364
 CUSTOMERS, PRODUCTS = 80, 24
 
-MAPPING = """
+MAPPING = f"""
 [order_lines]
 path = "orders.csv"
 order_id = "order_id"
@@ -47,20 +48,7 @@ path = "customers.csv"
 customer_id = "customer_id"
 age = "age"
 town = "town"
-
-[contacts]
-path = "contacts.csv"
-campaign_id = "campaign_id"
-customer_id = "customer_id"
-contacted_at = "contacted_at"
-treated = "treated"
-
-[responses]
-path = "responses.csv"
-campaign_id = "campaign_id"
-customer_id = "customer_id"
-responded_at = "responded_at"
-"""
+{CAMPAIGNS}"""
 
 
 def loaded(root: Path) -> Context:
@@ -128,9 +116,8 @@ def _campaigns(rng: np.random.Generator, who: list[str], files: Path) -> None:
         for campaign in range(5)
         for customer in rng.choice(who, size=30, replace=False)
     ]
-    made = pd.DataFrame(contacts, columns=["campaign_id", "customer_id", "contacted_at", "treated"])
+    made = pd.DataFrame(contacts, columns=["campaign", "customer", "at", "treated"])
     made.to_csv(files / "contacts.csv", index=False)
     answered = made[made["treated"]].iloc[::4]
-    later = pd.to_datetime(answered["contacted_at"]) + pd.to_timedelta(5, "D")
-    answered = answered.assign(responded_at=later)[["campaign_id", "customer_id", "responded_at"]]
-    answered.to_csv(files / "responses.csv", index=False)
+    answered = answered.assign(at=pd.to_datetime(answered["at"]) + pd.to_timedelta(5, "D"))
+    answered.drop(columns="treated").to_csv(files / "responses.csv", index=False)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ from training.propensity import PropensityModel
 from training.protocols import Context, Trained
 from training.return_backtest import known_waits, with_waits
 from training.run import train
-from training.score import score
+from training.score import ScoreReport, score
 from training.spark_scores import Champion, score_on_spark
 from training.tracking import open_registry
 from training.value import ValueModel
@@ -224,8 +224,14 @@ def numbers_told(scores: pd.DataFrame) -> list[float]:
     return [one[what] for row in scores["reasons"] for one in row for what in ("number", "other")]
 
 
-def test_everybody_is_scored_alike(champions: dict[str, Champion], shop: Context, on_spark: Context) -> None:
-    here, there = score(shop, at=AT), score(on_spark, at=AT)
+@pytest.fixture(scope="session")
+def there(champions: dict[str, Champion], on_spark: Context) -> ScoreReport:
+    """A scoring on both workers."""
+    return score(on_spark, at=AT)
+
+
+def test_everybody_is_scored_alike(there: ScoreReport, shop: Context) -> None:
+    here = score(shop, at=AT)
     assert there.models == here.models == {"recommender": None, "churn": 1, "propensity": 1, "value": 1}
     assert there.notes == here.notes == ()
     expected, found = (scores_of(report.path / "customers.parquet") for report in (here, there))
@@ -261,39 +267,32 @@ def test_what_stops_an_executor_is_said_in_a_sentence(on_spark: Context, tmp_pat
 
 
 def test_a_worker_lost_in_mid_job_changes_nothing(
-    champions: dict[str, Champion], on_spark: Context, cluster: Cluster, tmp_path: Path
+    champions: dict[str, Champion], there: ScoreReport, on_spark: Context, cluster: Cluster, tmp_path: Path
 ) -> None:
     """Features and scores of everybody, computed anew while a worker and its executor are killed."""
-    moment = datetime(2024, 11, 3, tzinfo=UTC)
-
-    def scored(name: str) -> bytes:
-        for snapshot in on_spark.home.features.rglob("20241103*.parquet"):
-            snapshot.unlink()
-        target = tmp_path / name
-        score_on_spark(on_spark, champions, target, as_of=moment, horizon_days=HORIZON)
-        table = pq.read_table(target)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table.combine_chunks())
-        return sink.getvalue().to_pybytes()
-
-    expected = scored("whole.parquet")
+    as_of = there.as_of
+    for snapshot in on_spark.home.features.rglob(f"{as_of:%Y%m%d}*.parquet"):
+        snapshot.unlink()
     context = connect(on_spark.settings).session.sparkContext
     executors = context._jsc.sc().getExecutorMemoryStatus
     assert executors().size() == 3  # the driver's too
-    before = set(context.statusTracker().getJobIdsForGroup())
-    found: dict[str, bytes] = {}
-    work = threading.Thread(target=lambda: found.update(all=scored("cut.parquet")))
+    target = tmp_path / "customers.parquet"
+    before = len(context.statusTracker().getJobIdsForGroup())
+    work = threading.Thread(
+        target=lambda: score_on_spark(on_spark, champions, target, as_of=as_of, horizon_days=HORIZON)
+    )
     work.start()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while time.monotonic() < until:
-        done = set(context.statusTracker().getJobIdsForGroup()) - before
-        if len(done) >= 5 and context.statusTracker().getActiveJobsIds():
+        begun = len(context.statusTracker().getJobIdsForGroup()) - before
+        if begun >= 5 and context.statusTracker().getActiveJobsIds():
             break
         time.sleep(0.02)
     assert work.is_alive()
+    assert not target.exists()
     cluster.kill(cluster.workers[0])
     work.join(200)
-    assert found["all"] == expected
+    assert pq.read_table(target).equals(pq.read_table(there.path / "customers.parquet"))
+    assert target.read_bytes() == (there.path / "customers.parquet").read_bytes()
     assert executors().size() == 2
     assert [worker.poll() is None for worker in cluster.workers] == [False, True]

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import DataError, NotReadyError
+from features.formats import refuse_newer
 from features.home import ASIDE, Home
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
+#: What is written. A manifest of format 1 said neither its format nor the release; both are read.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,21 @@ def lake_before(home: Home, lake: Lake) -> Lake | None:
 
 def _read(path: Path) -> Lake:
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    refuse_newer(
+        str(path),
+        manifest.get("format", 1),
+        reads=FORMAT,
+        written_by=manifest.get("written_by"),
+        anew="regulars ingest --replace with its source",
+    )
     return Lake(version=path.name, path=path, rows=manifest["rows"], manifest=manifest)
 
 
 def read_lake(home: Home) -> Lake:
-    """The current version. Raises NotReadyError when nothing was loaded yet, and DataError when its files are gone."""
+    """The current version. Raises NotReadyError when nothing was loaded yet, and DataError when its files are gone.
+
+    What a later release wrote is refused with NewerFormatError.
+    """
     pointer = home.lake / CURRENT
     if not pointer.is_file():
         raise NotReadyError(

@@ -13,9 +13,10 @@ from typing import Any
 import duckdb
 
 from features.home import ASIDE, Home, new_directory, remove_directory, write_text
-from features.lake import CURRENT, MANIFEST, Lake
+from features.lake import CURRENT, FORMAT, MANIFEST, Lake
 from features.merging import Content
 from features.quarantine import count_quarantined, quarantine_file, write_quarantine
+from features.release import release
 from features.schema import TABLES
 from features.source_files import SourceFile
 from features.sql import quote, text
@@ -94,6 +95,8 @@ def write_version(
     def manifest(into: Path) -> str:
         counted = _write_quarantines(con, into, base, files, now)
         whole = {
+            "format": FORMAT,
+            "written_by": release(),
             "version": version,
             "rows": {name: contents[name].rows for name in TABLES if name in contents},
             "content": {name: str(content) for name, content in contents.items()},

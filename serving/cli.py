@@ -26,7 +26,7 @@ ORDER = (
     *("promote", "rollback", "models", "explain", "fairness", "backtest", "drift", "uplift", "score"),
     *("report", "insight"),
     *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live"),
-    *("keys", "privacy", "demo", "doctor"),
+    *("keys", "privacy", "upgrade", "demo", "doctor"),
 )
 
 
@@ -212,6 +212,32 @@ def demo(
     from serving.demo import demo as run_demo
 
     run_demo(current_settings(), once=once)
+
+
+@app.command(epilog="Example:  regulars upgrade --dry-run")
+def upgrade(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the tables of live events, outcomes and keys up to date, and say which release wrote what.
+
+    A server does so by itself when it first opens them. Back the database up
+    before. What a later release wrote is refused, and the command exits with 1.
+    """
+    from dataclasses import asdict
+
+    from serving.upgrade import Todo
+    from serving.upgrade import upgrade as bring_up_to_date
+
+    parts = bring_up_to_date(current_settings(), dry_run=dry_run)
+    if as_json:
+        print_json([asdict(part) for part in parts])
+    else:
+        rows = [(part.name, part.found, part.knows, part.todo.value, part.note) for part in parts]
+        names = ("part", "found", "this release", "it is", "note")
+        print_table("Versions", names, rows or [("nothing is there yet", "", "", "", "")])
+    if any(part.todo is Todo.NEWER for part in parts):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example:  regulars doctor --json")

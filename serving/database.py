@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from features.errors import ConfigError, RegularsError
 from features.home import Home
 from features.settings import Settings
 from features.sources.live_events import database_url
+from serving.schema_versions import NewerSchemaError, bring_up_to_date, refuse_newer, version_in, version_in_file
 
 LOCK = "live"
 _BUSY_SECONDS = 5
@@ -128,7 +130,7 @@ class StoreAwayError(RegularsError):
 
 
 class Database:
-    """One database; tables are made when it first answers. Every failure is a StoreAwayError."""
+    """One database; tables are made, or brought up to date, at its first answer. Every failure is a StoreAwayError."""
 
     def __init__(self, url: str, home: Home) -> None:
         try:
@@ -152,6 +154,27 @@ class Database:
         """Whether this is an SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def name(self) -> str:
+        """What to call it in a message, without a password."""
+        return str(self.url.database) if self.is_sqlite else self.url.render_as_string(hide_password=True)
+
+    def version(self) -> str | None:
+        """The version of its tables; None where they are of before versions were kept. Raises StoreAwayError."""
+        try:
+            with self.engine.connect().execution_options(regulars_writes=False) as connection, connection.begin():
+                return version_in(connection)
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            raise StoreAwayError(_reason(error)) from error
+
+    def check_version(self) -> None:
+        """Raise NewerSchemaError where a later release made the tables; nothing when it is away, or not there yet."""
+        if self.is_sqlite:
+            refuse_newer(version_in_file(Path(self.url.database or "")), self.name)
+            return
+        with suppress(StoreAwayError):
+            refuse_newer(self.version(), self.name)
+
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection in a transaction that only reads."""
@@ -172,6 +195,8 @@ class Database:
             self._make()
             with self.engine.connect().execution_options(regulars_writes=writes) as connection, connection.begin():
                 yield connection
+        except NewerSchemaError as error:
+            raise StoreAwayError(str(error)) from error
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             raise StoreAwayError(_reason(error)) from error
         except OSError as error:
@@ -183,19 +208,8 @@ class Database:
         with self._making:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.home.lock(LOCK, wait_seconds=30):
-                metadata.create_all(self.engine)
-                self._add_columns()
+                bring_up_to_date(self.engine, self.name)
             self._made = True
-
-    def _add_columns(self) -> None:
-        """A table made by an earlier release lacks the columns that came since; all of those may be empty."""
-        for table in metadata.sorted_tables:
-            known = {column["name"] for column in sa.inspect(self.engine).get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in known:
-                    kind = column.type.compile(self.engine.dialect)
-                    with self.engine.begin() as connection:
-                        connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
     def close(self) -> None:
         """Give every connection back."""

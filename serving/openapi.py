@@ -11,12 +11,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from features.release import release
 from serving import openapi_examples as examples
 from serving.event_types import Event, EventBatch, EventsAnswer, EventsQuery, IdentifyAnswer, IdentifyRequest
 from serving.exchange import with_validator
 from serving.feedback import FeedbackPage, FeedbackQuery
 from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
-from serving.release import release
 from serving.schemas import (
     Batch,
     BatchRequest,

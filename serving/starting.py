@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from features.errors import ConfigError
+from features.errors import ConfigError, DataError, NotReadyError
+from features.formats import NewerFormatError
+from features.home import Home
+from features.lake import CURRENT, read_lake
 from features.settings import Settings
+from training.bundle import check_format, manifest_of
 
 
 def check(settings: Settings) -> None:
-    """Raise ConfigError or DataError for a setting that the server could not start with.
+    """Raise ConfigError or DataError for a setting that the server could not start with, or a home of a later release.
 
     What reads a file is imported only where the file is named: the process that watches workers stays small.
     """
@@ -23,7 +27,6 @@ def check(settings: Settings) -> None:
 
         read_rules(settings.rules_file)
     if settings.fallback_file is not None:
-        from features.home import Home
         from serving.last_good import static_list
 
         static_list(Home(settings.home), settings.fallback_file)
@@ -38,7 +41,33 @@ def check(settings: Settings) -> None:
     if settings.database_url is not None:
         from serving.database import open_database
 
-        open_database(settings).close()
+        database = open_database(settings)
+        try:
+            database.check_version()
+        finally:
+            database.close()
+    else:
+        from serving.schema_versions import refuse_newer, version_in_file
+
+        file = Home(settings.home).live / "live.db"
+        refuse_newer(version_in_file(file), str(file))
+    _check_formats(Home(settings.home))
+
+
+def _check_formats(home: Home) -> None:
+    """Raise NewerFormatError where the lake or what is served was written by a later release. Missing is no fault."""
+    try:
+        read_lake(home)
+    except NewerFormatError:
+        raise
+    except (NotReadyError, DataError):  # a server answers without a lake
+        pass
+    for versions in (home.scores, home.insight):
+        try:
+            current = versions / "versions" / (versions / CURRENT).read_text(encoding="utf-8").strip()
+            check_format(current, manifest_of(current))
+        except (OSError, ValueError, KeyError):  # whoever loads it says what is wrong, and answers from the one before
+            continue
 
 
 def check_bentoml(config: Mapping[str, Any], *, service: str) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import ConfigError
+from features.release import NAME, release
 from features.settings import Settings
-from serving.release import NAME, release
 
 #: After which what a collector did not take is given up.
 _SECONDS = 2

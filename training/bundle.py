@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import DataError
+from features.formats import refuse_newer
+from features.release import release
 
-FORMAT = 1
+#: What `seal` writes. 1 did not say which release wrote it; both are read.
+FORMAT = 2
 MANIFEST = "manifest.json"
 
 
@@ -30,23 +33,20 @@ def seal(directory: Path, *, kind: str, about: Mapping[str, Any]) -> None:
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
-    manifest = {"format": FORMAT, "kind": kind, "about": dict(about), "files": files}
+    manifest = {"format": FORMAT, "written_by": release(), "kind": kind, "about": dict(about), "files": files}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str), encoding="utf-8")
 
 
 def read_manifest(directory: Path, *, kind: str, verify: bool = True) -> dict[str, Any]:
     """What `seal` was told, after checking format, kind and (with `verify`) every file's hash.
 
-    Raises DataError naming the file that is missing, changed, or from a newer version of Regulars.
+    Raises DataError naming the file that is missing, changed, or from a later release (NewerFormatError).
     """
     path = directory / MANIFEST
     if not path.is_file():
         raise DataError(f"{directory}: not a bundle, {MANIFEST} is missing. Train or score again to make one.")
     manifest = json.loads(path.read_text(encoding="utf-8"))
-    if manifest["format"] > FORMAT:
-        raise DataError(
-            f"{directory}: written in format {manifest['format']}, this Regulars reads up to {FORMAT}. Update Regulars."
-        )
+    check_format(directory, manifest)
     if manifest["kind"] != kind:
         raise DataError(f"{directory}: holds a '{manifest['kind']}', expected a '{kind}'.")
     if verify:
@@ -56,6 +56,17 @@ def read_manifest(directory: Path, *, kind: str, verify: bool = True) -> dict[st
                 raise DataError(f"{file}: missing or changed since it was written. Train or score again.")
     about: dict[str, Any] = manifest["about"]
     return about
+
+
+def check_format(directory: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise NewerFormatError where a later release sealed the directory in a way that this one does not read."""
+    refuse_newer(
+        str(directory),
+        manifest["format"],
+        reads=FORMAT,
+        written_by=manifest.get("written_by"),
+        anew="regulars train && regulars score && regulars insight",
+    )
 
 
 def manifest_of(directory: Path) -> dict[str, Any]:

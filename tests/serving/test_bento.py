@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from features.home import Home
+from features.release import release
 from serving.client import Client
-from serving.release import release
 from serving.schemas import RecommendationRequest
 from serving.server import answers, free_port, stop
 

@@ -16,10 +16,10 @@ from features.errors import NotReadyError
 from features.home import ASIDE, Home, new_file, remove_directory, sweep
 from features.lake import Lake, read_lake
 from features.lake_writer import content_before, write_version
-from features.left_out import TIMES, has_customers, values_of
+from features.left_out import TIMES, has_customers
 from features.merging import Content, content_of, one
 from features.quality_files import keep_quality
-from features.quarantine import quarantine_file
+from features.quarantine import SetAside, quarantine_file, set_aside_rows
 from features.schema import INTERACTIONS, TABLES, C
 from features.scratch import scratch_database, scratch_folder
 from features.settings import Settings
@@ -30,10 +30,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Goes:
-    """What is to go: rows of tables as SQL conditions, and rows set aside, by table, row and time of the load."""
+    """What is to go: rows of tables as SQL conditions, and rows set aside of them."""
 
     rows: Mapping[str, str]
-    set_aside: Callable[[str, str, datetime], bool]
+    set_aside: Callable[[str, SetAside], bool]
     why: str  # kept in the manifest's list of loads, so that the same files are looked at again
 
 
@@ -45,13 +45,13 @@ def of_customers(customers: Collection[str], sessions: Collection[str] = ()) -> 
         visits = ", ".join(map(text, sorted(sessions)))
         rows[INTERACTIONS.name] += f" OR ({C.CUSTOMER_ID} IS NULL AND {C.SESSION_ID} IN ({visits}))"
     named = set(customers)
-    return Goes(rows, lambda _table, row, _at: not named.isdisjoint(values_of(row)), "erased")
+    return Goes(rows, lambda _table, row: not named.isdisjoint(row.may_name()), "erased")
 
 
 def older_than(before: Mapping[str, datetime]) -> Goes:
     """Of each table what is older than its moment; of rows set aside, those loaded before it."""
     rows = {table: f"{quote(TIMES[table])} < TIMESTAMP '{moment}'" for table, moment in before.items()}
-    return Goes(rows, lambda table, _row, at: table in before and at < before[table], "too old")
+    return Goes(rows, lambda table, row: table in before and row.loaded_at < before[table], "too old")
 
 
 def count_rows(home: Home, goes: Goes) -> dict[str, int]:
@@ -106,10 +106,8 @@ def customers_named(home: Home, customers: Collection[str]) -> set[str]:
                         f"WHERE {C.CUSTOMER_ID} IN ({theirs})"
                     ).fetchall()
                     found |= {str(row[0]) for row in named}
-                aside = quarantine_file(version, table)
-                if aside.is_file():
-                    for (row,) in con.execute(f"SELECT row FROM read_parquet({text(str(aside))})").fetchall():
-                        found |= set(customers) & set(values_of(row))
+                for row in set_aside_rows(con, version, table):
+                    found |= set(customers) & ({row.customer_id} if row.customer_id else set())
     return found
 
 
@@ -177,12 +175,7 @@ def _versions(home: Home) -> Sequence[Path]:
 
 def _set_aside(con: duckdb.DuckDBPyConnection, version: Path, table: str, goes: Goes) -> Iterator[int]:
     """Numbers of the rows set aside that go."""
-    file = quarantine_file(version, table)
-    if file.is_file():
-        rows = con.execute(
-            f"SELECT file_row_number, row, loaded_at FROM read_parquet({text(str(file))}, file_row_number=true)"
-        ).fetchall()
-        yield from (number for number, row, at in rows if goes.set_aside(table, row, at))
+    yield from (row.number for row in set_aside_rows(con, version, table) if goes.set_aside(table, row))
 
 
 def _drop_set_aside(con: duckdb.DuckDBPyConnection, version: Path, table: str, goes: Goes) -> int:

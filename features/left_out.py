@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,15 +10,13 @@ import duckdb
 
 from features.erased import Erased
 from features.merging import one
+from features.quarantine import values_of
 from features.schema import CONTACTS, FACT_TIMES, INTERACTIONS, ORDER_LINES, RESPONSES, TABLES, C
 from features.settings import Settings
 from features.sql import quote, text
 
 #: The time of each row that may be kept for so many days.
 TIMES = {**FACT_TIMES, INTERACTIONS.name: C.OCCURRED_AT}
-#: What stands between the values of a line that could not be split into columns.
-_BETWEEN = re.compile(r"[,;\t|\"\r\n]+")
-_LINE = re.compile(r"^line [0-9]+: ")
 
 
 @dataclass(frozen=True)
@@ -64,16 +60,6 @@ def leave_out(con: duckdb.DuckDBPyConnection, table: str, what: LeaveOut) -> int
     if named:
         gone += _delete(con, "rejects", f"rowid IN ({', '.join(named)})")
     return gone
-
-
-def values_of(row: str) -> Collection[str]:
-    """The values of a row set aside: those of its JSON, or what stands between the separators of its line."""
-    if row.startswith("{"):
-        try:
-            return {str(value).strip() for value in json.loads(row).values() if value is not None}
-        except ValueError:
-            pass  # a line that only begins so
-    return {part.strip() for part in _BETWEEN.split(_LINE.sub("", row))}
 
 
 def _delete(con: duckdb.DuckDBPyConnection, table: str, condition: str) -> int:

@@ -1,12 +1,16 @@
 """Quarantine: the rows that were set aside, each with its reason, beside the version of the lake they did not get into.
 
-Columns: reason, source (file name), row (JSON of the columns the mapping reads, or the line as it stood), loaded_at
-(naive UTC), file (SHA-256 of the file). A file loaded again, with another mapping perhaps, replaces its own rows.
+Columns: reason, source (file name), row (JSON of the columns the mapping reads, or the line as it stood), customer_id
+(where it could be read; missing in files of an earlier release), loaded_at (naive UTC), file (SHA-256 of the file). A
+file loaded again, with another mapping perhaps, replaces its own rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,9 @@ from features.home import new_file
 from features.sql import text
 
 FOLDER = "quarantine"
+#: What stands between the values of a line that could not be split into columns.
+_BETWEEN = re.compile(r"[,;\t|\"\r\n]+")
+_LINE = re.compile(r"^line [0-9]+: ")
 
 
 def quarantine_file(version: Path, table: str) -> Path:
@@ -33,9 +40,12 @@ def write_quarantine(
     parts = []
     if known:
         since = f"coalesce((SELECT min(loaded_at) FROM {known} WHERE file = {text(file_hash)}), {since})"
-        parts.append(f"SELECT reason, source, row, loaded_at, file FROM {known} WHERE file <> {text(file_hash)}")
-    parts.append(f"SELECT reason, source, row, {since} AS loaded_at, {text(file_hash)} AS file FROM set_aside_{table}")
-    con.execute(f"CREATE OR REPLACE TEMP VIEW quarantined AS {' UNION ALL '.join(parts)}")
+        parts.append(f"FROM {known} WHERE file <> {text(file_hash)}")
+    parts.append(
+        f"SELECT reason, source, row, customer_id, {since} AS loaded_at, {text(file_hash)} AS file "
+        f"FROM set_aside_{table}"
+    )
+    con.execute(f"CREATE OR REPLACE TEMP VIEW quarantined AS {' UNION ALL BY NAME '.join(parts)}")
     if con.execute("SELECT count(*) FROM (FROM quarantined LIMIT 1)").fetchone() == (0,):
         if target.exists():
             target.unlink()
@@ -71,3 +81,46 @@ def count_quarantined(con: duckdb.DuckDBPyConnection, file: Path) -> dict[str, i
         return {}
     rows = con.execute(f"SELECT reason, count(*) FROM read_parquet({text(str(file))}) GROUP BY 1 ORDER BY 1").fetchall()
     return {str(reason): int(count) for reason, count in rows}
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """One row set aside: its number in its file, as it stood, when it was loaded (naive UTC), whose it is."""
+
+    number: int
+    row: str
+    loaded_at: datetime
+    customer_id: str | None
+    told: bool  # whether the file says whose rows are
+
+    def may_name(self) -> Collection[str]:
+        """The customer it names; any of its values where that cannot be told."""
+        if self.customer_id is not None:
+            return {self.customer_id}
+        if self.told and self.row.startswith("{"):
+            return ()
+        return values_of(self.row)
+
+
+def set_aside_rows(con: duckdb.DuckDBPyConnection, version: Path, table: str) -> Iterator[SetAside]:
+    """Every row set aside of a table in a version of the lake."""
+    file = quarantine_file(version, table)
+    if not file.is_file():
+        return
+    rows = f"read_parquet({text(str(file))}, file_row_number=true)"
+    told = any(row[0] == "customer_id" for row in con.execute(f"DESCRIBE FROM {rows}").fetchall())
+    # Copies are kept as rows of the contract in every release, so they say whose they are themselves.
+    whose = "customer_id" if told else "try(json_extract_string(row, '$.customer_id'))"
+    found = con.execute(f"SELECT file_row_number, row, loaded_at, {whose} FROM {rows}").fetchall()
+    for number, row, at, customer in found:
+        yield SetAside(number, row, at, customer, told)
+
+
+def values_of(row: str) -> Collection[str]:
+    """The values of a row set aside: those of its JSON, or what stands between the separators of its line."""
+    if row.startswith("{"):
+        try:
+            return {str(value).strip() for value in json.loads(row).values() if value is not None}
+        except ValueError:
+            pass  # a line that only begins so
+    return {part.strip() for part in _BETWEEN.split(_LINE.sub("", row))}

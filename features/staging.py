@@ -1,7 +1,8 @@
 """Staging, one-to-one with a source file: rename, cast, and set apart the rows that break the contract.
 
 Leaves two tables in the connection: `staged_<table>` (typed contract columns; for facts also `copies`, how many lines
-were equal) and `set_aside_<table>` (reason, source, row as JSON text or as the line stood).
+were equal) and `set_aside_<table>` (reason, source, row as JSON text or as the line stood, customer_id where it could
+be read).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from features.errors import ConfigError, DataError
 from features.expressions import AS_NUMBER, scalar_sql
 from features.left_out import LeaveOut, leave_out
 from features.mapping import Field, TableSource
-from features.schema import EARLIEST, SQL, Column, Columns, Kind
+from features.schema import EARLIEST, SQL, C, Column, Columns, Kind
 from features.source_files import Found, SourceFile, open_raw, take_rejects, unreadable
 from features.sql import quote, text
 
@@ -190,14 +191,19 @@ def stage(
     where = text(source.path.name)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE set_aside_{source.table} AS SELECT _reason AS reason, {where} AS source, "
-        f"_row AS row FROM typed WHERE _reason IS NOT NULL "
-        f"UNION ALL SELECT '{UNREADABLE}', {where}, 'line ' || line || ': ' || row_text FROM rejects"
+        f"_row AS row, {_whose(names)} AS {C.CUSTOMER_ID} FROM typed WHERE _reason IS NOT NULL "
+        f"UNION ALL SELECT '{UNREADABLE}', {where}, 'line ' || line || ': ' || row_text, NULL FROM rejects"
     )
     if good == 0 and read:
         raise _nothing_usable(con, source, read)
     _keep_once(con, source, names)
     con.execute("DROP TABLE typed")
     return Staged(read, left_out)
+
+
+def _whose(names: list[str]) -> str:
+    """SQL of the customer that a row of these columns names."""
+    return C.CUSTOMER_ID if C.CUSTOMER_ID in names else "NULL::VARCHAR"
 
 
 def _counts(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
@@ -227,7 +233,7 @@ def _keep_once(con: duckdb.DuckDBPyConnection, source: TableSource, names: list[
     """
     columns = ", ".join(quote(name) for name in names)
     as_row = "CAST(json_object(" + ", ".join(f"{text(n)}, CAST({quote(n)} AS VARCHAR)" for n in names) + ") AS VARCHAR)"
-    aside = f"INSERT INTO set_aside_{source.table} SELECT '{{}}', {text(source.path.name)}, {as_row}"
+    aside = f"INSERT INTO set_aside_{source.table} SELECT '{{}}', {text(source.path.name)}, {as_row}, {_whose(names)}"
     staged = f"CREATE OR REPLACE TEMP TABLE staged_{source.table} AS"
     if source.contract.key:
         key = ", ".join(quote(name) for name in source.contract.key)

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 
 from features.errors import DataError, NotReadyError
 from features.home import ASIDE, Home
 from features.lake import Lake, read_lake
-from features.left_out import has_customers, values_of
-from features.quarantine import read_quarantine
+from features.left_out import has_customers
+from features.quarantine import set_aside_rows
 from features.schema import TABLES, C
 from features.settings import Settings
 from serving.database import open_database
@@ -59,7 +60,14 @@ def _in_lake(home: Home, customer: str) -> dict[str, Any]:
 
 
 def _set_aside(lake: Lake, customer: str) -> list[dict[str, Any]]:
-    return [row for row in read_quarantine(lake.path, list(TABLES)) if customer in values_of(row["row"])]
+    """Rows set aside that are surely theirs: a line that could not be read may be anybody's."""
+    with duckdb.connect() as con:
+        return [
+            {"table": table, "row": row.row, "loaded_at": row.loaded_at}
+            for table in TABLES
+            for row in set_aside_rows(con, lake.path, table)
+            if row.customer_id == customer
+        ]
 
 
 def _features(home: Home, customer: str) -> dict[str, Any]:

@@ -24,8 +24,10 @@ from serving.database import events, open_database, outcomes
 from serving.outcomes import Contacts, OutcomeLog
 from serving.plan_log import PlanLog
 from serving.privacy import erase
+from serving.privacy_export import export
 from serving.schemas_contact import ContactPlanRequest
 from serving.state import read_state
+from tests.features.loading import Shop
 from tests.serving.planted import NEW, OTHERS, WHO, holding, open_home
 from tests.training.registry.killed import run_killed
 from training.ranked_lists import RankedLists, load_ranked_lists
@@ -208,6 +210,19 @@ def test_a_plan_is_recorded_after_the_newest_outcome_was_removed(settings: Setti
     database.close()
 
 
+def test_an_id_that_is_also_a_number_of_others_takes_only_its_own_rows(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    good = ("1,1,tea,2024-01-02 10:00:00,1,5.00", "2,2,tea,2024-01-02 10:00:00,1,5.00")
+    shop.load_lines(*good, "3,1,tea,never,1,1", "4,2,tea,never,1,1", good[1])
+    assert shop.reasons() == {"bad_ordered_at": 2, "duplicate_line": 1}
+    assert export(shop.settings, "1", now=NOW)["lake"]["set_aside"][0]["row"].startswith('{"order":"3"')
+    erase(shop.settings, ["1"], now=NOW)
+    assert shop.values("customer_id") == ["2"]
+    assert shop.reasons() == {"bad_ordered_at": 1, "duplicate_line": 1}
+    with pytest.raises(DataError, match=r"Nothing is kept of '5[.]00'"):
+        erase(shop.settings, ["5.00"], now=NOW)
+
+
 def load_again(settings: Settings, *, now: datetime = NOW) -> list[str]:
     return ingest("files", settings, mapping=settings.home.parent / "files" / "shop.toml", now=now).warnings
 
@@ -278,7 +293,7 @@ def test_an_export_holds_all_that_is_kept(whole: Settings, regulars, monkeypatch
         "customers": 1,
         "contacts": 1,
         "responses": 1,
-        "set_aside": 4,
+        "set_aside": 2,  # the lines too short to be read may be anybody's
     }
     assert {table: len(rows) for table, rows in found["live"].items()} == {
         "events": 3,

@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from features.errors import ConfigError
+from features.nightly_settings import NightlySettings
 
 #: Models that may be set apart from the others.
 SET_APART = ("churn", "propensity", "value", "uplift")
@@ -149,6 +150,10 @@ class Settings(BaseSettings):
     log_requests: bool = Field(False, description="Log every request, by route and request id; else defects alone.")
     otlp_endpoint: str | None = Field(
         None, description="Where traces go, for instance http://localhost:4318 (OpenTelemetry over HTTP); unset: none."
+    )
+    nightly: NightlySettings = Field(
+        default_factory=lambda: NightlySettings.model_validate({}),
+        description="The table [nightly]: sources, when to train again, whom to tell; see docs/nightly.md.",
     )
     who: str = Field(
         default_factory=lambda: os.environ.get("USER", "unknown"), description="Named in the promotion log."

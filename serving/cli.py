@@ -16,6 +16,7 @@ import training.cli
 from features.home import Home
 from features.settings import current_settings, load_settings
 from features.terminal import out, print_json, print_table, run
+from serving.cli_nightly import nightly
 
 if TYPE_CHECKING:
     from serving.state import State
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 ORDER = (
     *("ingest", "quarantine", "quality", "features", "tune", "train", "evaluate"),
     *("promote", "rollback", "models", "explain", "fairness", "backtest", "drift", "uplift", "score"),
-    *("report", "insight"),
+    *("nightly", "report", "insight"),
     *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live"),
     *("keys", "privacy", "upgrade", "demo", "doctor"),
 )
@@ -53,6 +54,7 @@ app.add_typer(training.cli.app)
 app.add_typer(serving.cli_contacts.app)
 app.add_typer(serving.cli_keys.app, name="keys")
 app.add_typer(serving.cli_privacy.app, name="privacy")
+app.command(epilog="Example:  regulars nightly --dry-run")(nightly)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -57,9 +57,9 @@ def examine(settings: Settings) -> list[Finding]:
     home = Home(settings.home)
     looks: list[tuple[str, Callable[[], Iterator[Finding]], str]] = [
         ("installed", _installed, "make env"),
-        ("configured", lambda: _configured(settings), "Correct regulars.toml or REGULARS_*."),
-        ("loaded", lambda: _loaded(home), "regulars ingest --replace with your source"),
-        ("enough", lambda: _enough(settings), "Load more customers or history, or set horizon_days."),
+        ("configured", lambda: configured(settings), "Correct regulars.toml or REGULARS_*."),
+        ("loaded", lambda: loaded(home), "regulars ingest --replace with your source"),
+        ("enough", lambda: enough(settings), "Load more customers or history, or set horizon_days."),
         ("trained", lambda: _trained(home), "regulars train"),
         ("drift", lambda: _drifted(home), "regulars drift"),
         ("scored", lambda: _scored(home), "regulars score"),
@@ -93,7 +93,8 @@ def _installed() -> Iterator[Finding]:
         yield Finding("installed", "demo data", Status.MISSING, "not installed", todo)
 
 
-def _configured(settings: Settings) -> Iterator[Finding]:
+def configured(settings: Settings) -> Iterator[Finding]:
+    """Whether the data home can be written and has room."""
     root = settings.home.resolve()
     nearest = next(path for path in (root, *root.parents) if path.exists())
     if not os.access(nearest, os.W_OK):
@@ -110,7 +111,8 @@ def _configured(settings: Settings) -> Iterator[Finding]:
     yield Finding("configured", "horizon", Status.OK, horizon)
 
 
-def _loaded(home: Home) -> Iterator[Finding]:
+def loaded(home: Home) -> Iterator[Finding]:
+    """The tables of the lake. Raises DataError where a file does not hold what its manifest says."""
     lake = read_lake(home)
     for table, rows in lake.rows.items():
         held = pq.read_metadata(lake.file(table)).num_rows
@@ -121,7 +123,7 @@ def _loaded(home: Home) -> Iterator[Finding]:
     yield Finding("loaded", "lake", Status.OK, f"version {lake.version}, {amounts}")
 
 
-def _enough(settings: Settings) -> Iterator[Finding]:
+def enough(settings: Settings) -> Iterator[Finding]:
     """Whether the lake has enough for each model of outcomes, and what it limits."""
     home = Home(settings.home)
     from training.enough import ENOUGH, TOO_FEW, all_in_lake

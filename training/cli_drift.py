@@ -46,7 +46,7 @@ def drift(
     for model in models or list(Outcome):
         try:
             with step(f"Looking at {model.value}"):
-                found.append(_one(context, model.value, weeks=weeks, plots=plots))
+                found.append(look(context, model.value, weeks=weeks, plots=plots))
         except (DataError, NotReadyError) as error:
             if models and len(models) == 1:
                 raise
@@ -60,7 +60,8 @@ def drift(
         _show(one, run_id)
 
 
-def _one(context: Context, model: str, *, weeks: int, plots: Path | None) -> tuple[Drift, str]:
+def look(context: Context, model: str, *, weeks: int, plots: Path | None = None) -> tuple[Drift, str]:
+    """The drift of a model's champion, kept for the doctor and logged; and the run it was logged to."""
     from training.model_drift import measure_drift, report_of
     from training.plots_drift import drift_picture
     from training.report_runs import log_report

@@ -26,6 +26,7 @@ NEUTRAL = frozenset(
             "terminal",
             "home",
             "settings",
+            "nightly_settings",
             "errors",
             "ingest",
             "mapping",

@@ -62,8 +62,11 @@ def train(
     *,
     at: datetime,
     trainers: Mapping[str, Trainer] | None = None,
+    deciding: bool = True,
 ) -> list[Outcome]:
     """One outcome per model, in the order asked for. `at` is the moment written in the promotion log.
+
+    Unless `deciding`, a new version is measured against its champion and left as challenger, for `promote` to decide.
 
     A model whose data, settings and code are those of a finished version is not trained again. A model the data do not
     allow is reported as not trained, and the others go on. Killed at any moment and run again, it completes.
@@ -75,7 +78,7 @@ def train(
         sweep(workspace)
         registry = open_registry(context.home)
         recover(registry)
-        outcomes = [_train_one(context, registry, model, known[model], at=at) for model in models]
+        outcomes = [_train_one(context, registry, model, known[model], at=at, deciding=deciding) for model in models]
         listing(registry)
         return outcomes
 
@@ -85,7 +88,9 @@ def listing(registry: Registry) -> Listed:
     return keep_listing(registry.home, lambda: [found for model in MODELS for found in registry.versions(model)])
 
 
-def _train_one(context: Context, registry: Registry, model: str, trainer: Trainer, *, at: datetime) -> Outcome:
+def _train_one(
+    context: Context, registry: Registry, model: str, trainer: Trainer, *, at: datetime, deciding: bool
+) -> Outcome:
     started = time.perf_counter()
     mark = fingerprint(context, model)
     version = registry.find(model, mark)
@@ -98,6 +103,8 @@ def _train_one(context: Context, registry: Registry, model: str, trainer: Traine
         except DataError as error:
             return Outcome(model, NOT_TRAINED, None, str(error), _since(started))
         status = TRAINED
+    if not deciding:
+        return Outcome(model, status, version, "not decided yet", _since(started))
     try:
         why = promote(registry, model, version.version, who=context.settings.who, at=at).why
     except GateError as error:

@@ -60,17 +60,10 @@ def commands() -> str:
 def settings() -> str:
     """Every setting with its default, from the model that reads them."""
     sys.path.insert(0, str(ROOT))
+    from features.nightly_settings import NightlySettings, NightlySource
     from features.settings import Settings
 
-    rows = ["| setting | default | |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default_factory is not None or field.default is None else f"`{field.default}`"
-        if name == "threads":  # as many as this machine has cores
-            default = "cores, at most 8"
-        if field.default in ((), {}, "") or hasattr(field.default, "model_dump"):  # a table of its own
-            default = ""
-        rows.append(f"| `{name}` | {default} | {field.description} |")
-    table = "\n".join(rows)
+    table, nightly, source = (_fields(model) for model in (Settings, NightlySettings, NightlySource))
     return f"""# Settings
 
 Each may stand in `regulars.toml` in the working folder (or the file that `REGULARS_CONFIG` names), and as `REGULARS_`
@@ -78,4 +71,27 @@ and its name in capitals in the environment, which wins: `REGULARS_PORT=8080 reg
 is an error.
 
 {table}
+
+## The table nightly
+
+Lines below `[nightly]`; what they mean for a night stands in [Nights](../nightly.md).
+
+{nightly}
+
+Each of its `sources` has
+
+{source}
 """
+
+
+def _fields(model: Any) -> str:
+    """A table of a settings model's fields."""
+    rows = ["| setting | default | |", "| --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        default = "" if field.default_factory is not None or field.default is None else f"`{field.default}`"
+        if name == "threads":  # as many as this machine has cores
+            default = "cores, at most 8"
+        if field.default in ((), {}, "") or hasattr(field.default, "model_dump"):  # a table of its own
+            default = ""
+        rows.append(f"| `{name}` | {default} | {field.description} |")
+    return "\n".join(rows)

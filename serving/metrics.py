@@ -12,6 +12,8 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 #: Placements are named by whoever calls; beyond so many, further ones are counted together.
 _MOST_PLACEMENTS = 100
 OTHER = "other"
+#: How a nightly run may come out.
+NIGHTLY_RESULTS = ("ok", "warned", "held", "failed")
 
 
 class Metrics:
@@ -47,6 +49,13 @@ class Metrics:
         self.customers = self._gauge("customers", "Customers in the scores that answer.")
         self.as_of = self._gauge("scores_as_of_seconds", "The moment that the scores are as of, in seconds since 1970.")
         self.away = self._gauge("away", "1 for each part that is away or broken.", "part")
+        self.nightly_finished = self._gauge(
+            "nightly_finished_seconds", "When the last nightly run ended, in seconds since 1970; 0: never."
+        )
+        self.nightly_succeeded = self._gauge(
+            "nightly_succeeded_seconds", "When the last one ended that did not fail; 0: never."
+        )
+        self.nightly_result = self._gauge("nightly_result", "1 for how the last nightly run came out.", "result")
         self.collections = self._counter("gc_collections", "Garbage collections.", "generation")
         self.collecting = self._counter("gc_seconds", "Seconds that requests waited for them.", "generation")
         self.frozen = self._gauge("gc_frozen_objects", "Objects that the collector leaves alone, in one worker.")

@@ -25,6 +25,7 @@ from serving.keys import KeyRing, Keys, now_utc, read_copy
 from serving.live import NO_INTEREST, Live
 from serving.live_feed import LiveFeed
 from serving.metrics import Metrics
+from serving.nightly.watch import NightlyWatch
 from serving.online import OnlineReader
 from serving.outcomes import Contacts, OutcomeLog
 from serving.plan_log import PlanLog
@@ -62,6 +63,7 @@ class Runtime:
     limits: RateLimit
     online: OnlineReader
     bell: Bell
+    nightly: NightlyWatch
     tracing: Any = None  # OpenTelemetry's provider, where traces are wanted
     pauses: Pauses = field(default_factory=Pauses)
     contacts: Contacts = field(default_factory=Contacts)
@@ -106,6 +108,7 @@ class Runtime:
         self.refresh_contacts()
         self._look_around()
         self.pauses.tell(self.metrics)
+        self.nightly.tell(self.metrics)
 
     def _forget_erased(self) -> None:
         """Where customers were erased, hold nothing of them any longer; the scores are read anew by their holder."""
@@ -250,6 +253,7 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: 
         limits=RateLimit(workers=settings.workers),
         online=OnlineReader(settings),
         bell=bell,
+        nightly=NightlyWatch(Home(settings.home)),
         tracing=make_provider(settings),
     )
 

@@ -11,7 +11,7 @@ from features.lake import read_lake
 from features.terminal import step
 from serving.nightly import scoring
 from serving.nightly.night import Done, Findings, Night, told
-from serving.nightly.record import Status
+from serving.nightly.record import Status, moment
 
 if TYPE_CHECKING:
     from training.tracking import Registry
@@ -101,12 +101,14 @@ def train_inputs(night: Night) -> Mapping[str, Any]:
 
 def train(night: Night) -> Done:
     """Each model that is due, trained and measured against its champion on one back-test; nothing is promoted yet."""
-    from training.run import NOT_TRAINED
+    from training.run import NOT_TRAINED, TRAINED
     from training.run import train as train_models
 
     found = Findings()
     models: dict[str, dict[str, Any]] = {}
-    wanted = due(night)
+    # What a process that died found due is due still, though its training may be there by now.
+    wanted: Mapping[str, str] = night.found(TRAIN).get("due") or due(night)
+    night.note({"due": dict(wanted)})
     champions = scoring.champions(night)
     if not wanted:
         found.add(Status.OK, "No model is due.")
@@ -127,8 +129,10 @@ def train(night: Night) -> Done:
             )
             continue
         models[model] |= _told(outcome.version)
-        found.add(Status.OK, f"{model}: version {outcome.version.version} {outcome.status} ({why}).")
-    return found.done(models=models)
+        if outcome.version.created >= moment(night.run.started_at):
+            models[model]["status"] = TRAINED
+        found.add(Status.OK, f"{model}: version {outcome.version.version} {models[model]['status']} ({why}).")
+    return found.done(models=models, due=dict(wanted))
 
 
 def _told(version: ModelVersion) -> dict[str, Any]:

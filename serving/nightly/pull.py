@@ -67,7 +67,12 @@ def pull(night: Night) -> Done:
     if after["lake"] is None and not found.statuses:
         raise NotReadyError("Nothing is loaded, and [nightly] names no source. Name one, or run:  regulars ingest")
     changed = before["lake"] != after["lake"]
-    read |= _unseen(before, after, {name for one in sources for name in one.get("tables", {})})
+    unseen = _unseen(before, after, {name for one in sources for name in one.get("tables", {})})
+    if unseen:
+        sources.append({"source": "before this run was cut short", "changed": True, "tables": unseen})
+    read |= {
+        table: {"read": one["read"], "set_aside": sum(one["quarantined"].values())} for table, one in unseen.items()
+    }
     return found.done(before=before, after=after, changed=changed, sources=sources, read=read)
 
 
@@ -104,14 +109,18 @@ def _read_last(night: Night) -> dict[str, dict[str, int]]:
     return dict(night.found_last(NAME).get("read", {}))
 
 
-def _unseen(before: Mapping[str, Any], after: Mapping[str, Any], seen: set[str]) -> dict[str, dict[str, int]]:
+def _unseen(before: Mapping[str, Any], after: Mapping[str, Any], seen: set[str]) -> dict[str, dict[str, Any]]:
     """What a process that died loaded before it could say so, from the lake itself: rows gained and set aside."""
     found = {}
     for table, rows in after["rows"].items():
         aside = after["set_aside"].get(table, 0) - before["set_aside"].get(table, 0)
         gained = rows - before["rows"].get(table, 0)
         if table not in seen and (aside > 0 or gained > 0):
-            found[table] = {"read": max(gained, 0) + max(aside, 0), "set_aside": max(aside, 0)}
+            found[table] = {
+                "read": max(gained, 0) + max(aside, 0),
+                "added": max(gained, 0),
+                "quarantined": {"set_aside": aside} if aside > 0 else {},
+            }
     return found
 
 

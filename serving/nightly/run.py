@@ -53,16 +53,16 @@ def nightly(
     nothing can be written down.
     """
     journal = Journal(Home(settings.home))
-    with journal.lock(at=clock()):
-        try:
+    try:
+        with journal.lock(at=clock()):
             return _go(journal, settings, clock, accepted, steps)
-        except OSError as error:  # of the journal: those of a step are that step's
-            reason = f"{journal.root.resolve()} cannot be written: {told(error)}"
-            do = "Free space there, or correct its rights, then run again: it resumes."
-            lost = StepRecord("journal", Status.FAILED, clock().isoformat(), said=(reason,), do=(do,))
-            record = RunRecord(run=_name(clock()), started_at=clock().isoformat()).with_step(lost)
-            telling.send(settings, replace(record, result=Status.FAILED, finished_at=clock().isoformat()))
-            raise RegularsError(f"{reason}. {do}") from None
+    except OSError as error:  # of the journal: those of a step are that step's
+        reason = f"{journal.root.resolve()} cannot be written: {told(error)}"
+        do = "Free space there, or correct its rights, then run again: it resumes."
+        now = clock().isoformat()
+        lost = StepRecord("journal", Status.FAILED, now, finished_at=now, said=(reason,), do=(do,))
+        telling.send(settings, RunRecord(_name(clock()), now, {lost.name: lost}, finished_at=now, result=Status.FAILED))
+        raise RegularsError(f"{reason}. {do}") from None
 
 
 def _name(at: datetime) -> str:
@@ -215,7 +215,7 @@ def _same(night: Night, step: Step, inputs: Mapping[str, Any], *, but: Collectio
         now = plain(step.inputs(night))
     except Exception:  # doing the step says what is wrong, in the place for it
         return False
-    return {**now, **{key: None for key in but}} == {**inputs, **{key: None for key in but}}
+    return {**now, **dict.fromkeys(but)} == {**inputs, **dict.fromkeys(but)}
 
 
 def _as_left(last: RunRecord, step: StepRecord, changed: Collection[str]) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def pull(night: Night) -> Done:
         before = _lake_state(night)
         night.note({"before": before})
     found = Findings()
-    sources, read = [], _read_last(night)
+    sources: list[dict[str, Any]] = []
+    read = _read_last(night)
     for name, mapping in asked_of(night.settings):
         title = str(mapping or name)
         try:

@@ -5,12 +5,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from serving.metrics import Metrics
+from features.home import Home
+from serving.metrics import NIGHTLY_RESULTS, Metrics
+from serving.nightly.journal import Journal
+from serving.nightly.record import EXIT_CODES, RunRecord
+from serving.nightly.record import Status as NightlyStatus
 from serving.route_table import ROUTES
 from serving.runtime import PARTS
 
@@ -73,6 +78,32 @@ def test_the_answers_of_a_server_fill_what_the_dashboard_reads(client, runtime) 
     assert 'regulars_score_loads_total{outcome="loaded"} 1.0' in text
     assert 'regulars_request_seconds_count{route="/v1/recommendations",strategy="personal"} 1.0' in text
     assert 'regulars_feedback_total{kind="click",placement="home",strategy="personal",variant=""} 1.0' in text
+
+
+def test_the_server_tells_how_the_last_nightly_run_came_out_and_when_one_last_came_through(runtime) -> None:
+    assert "regulars_nightly_succeeded_seconds 0.0" in runtime.metrics.text().decode()
+    journal = Journal(Home(runtime.settings.home))
+    good = RunRecord("a", "2026-03-01T02:00:00+00:00", finished_at="2026-03-01T03:00:00+00:00", result=NightlyStatus.OK)
+    journal.close(good, "", keep=9)
+    runtime.refresh()
+    journal.close(
+        replace(good, run="b", finished_at="2026-03-02T03:00:00+00:00", result=NightlyStatus.FAILED), "", keep=9
+    )
+    runtime.refresh()
+    text = runtime.metrics.text().decode()
+    assert "regulars_nightly_succeeded_seconds 1.772334e+09" in text  # 1 March
+    assert "regulars_nightly_finished_seconds 1.7724204e+09" in text  # 2 March
+    assert 'regulars_nightly_result{result="failed"} 1.0' in text
+    assert 'regulars_nightly_result{result="ok"} 0.0' in text
+    assert set(NIGHTLY_RESULTS) == set(EXIT_CODES)
+
+
+def test_a_summary_of_nightly_runs_that_is_broken_stops_nothing(runtime) -> None:
+    journal = Journal(Home(runtime.settings.home))
+    journal.root.mkdir()
+    journal.last.write_text("[1, 2")
+    runtime.refresh()
+    assert "regulars_nightly_finished_seconds 0.0" in runtime.metrics.text().decode()
 
 
 def test_panels_lie_beside_each_other_and_have_names_of_their_own() -> None:

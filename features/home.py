@@ -10,6 +10,7 @@
     scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
     insight/versions/<version>/   the shop's picture of its customers; insight/CURRENT names one
     privacy/                      who was erased, as keyed hashes; what has still to be trained without them
+    nightly/                      records and reports of nightly runs
     live/                         what the server writes while it answers: events, outcomes, keys, the last good scores
 
 A directory is written aside under a name that readers ignore and renamed when whole; a pointer file is replaced

@@ -64,6 +64,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("drift", lambda: _drifted(home), "regulars drift"),
         ("scored", lambda: _scored(home), "regulars score"),
         ("privacy", lambda: _erased(home), "Bring back privacy/ from a backup."),
+        ("nightly", lambda: _nightly(home), "regulars nightly"),
         ("served", lambda: _served(settings), "regulars serve"),
     ]
     findings: list[Finding] = []
@@ -243,6 +244,22 @@ def _erased(home: Home) -> Iterator[Finding]:
     for version in to_retrain(home):
         found = f"version {version.version} learned from somebody erased since"
         yield Finding("privacy", version.model, Status.STALE, found, f"regulars train {version.model}")
+
+
+def _nightly(home: Home) -> Iterator[Finding]:
+    """How the last nightly run came out, where there was one: many shops have their own way through the night."""
+    from serving.nightly.journal import Journal
+
+    journal = Journal(home)
+    found = journal.last_summary()
+    if found is not None:
+        status = Status.OK if found["result"] == "ok" else Status.LIMITED
+        todo = "" if status is Status.OK else "regulars nightly --status"
+        yield Finding("nightly", "last run", status, f"{found['run']}: {found['result']}", todo)
+    going = journal.unfinished()
+    if going is not None and not journal.is_held():
+        told = f"the run of {going.run} was cut short"
+        yield Finding("nightly", "run cut short", Status.STALE, told, "regulars nightly resumes it")
 
 
 def _served(settings: Settings) -> Iterator[Finding]:

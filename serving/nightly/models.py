@@ -170,6 +170,7 @@ def gate_inputs(night: Night) -> Mapping[str, Any]:
 def gate(night: Night) -> Done:
     """Each new version made champion, or held, with the reason written down."""
     from training.promotions import is_decided, recover
+    from training.run import listing
 
     registry, found, models = _registry(night), Findings(), {}
     recover(registry)
@@ -182,6 +183,7 @@ def gate(night: Night) -> Done:
         ):
             # Promoted or refused by a process that died before it could say so.
             models[model] = _decided(night, newest, found)
+    listing(registry)
     if not models:
         found.add(Status.OK, "There is no new version to decide about.")
     return found.done(models=models)

@@ -17,6 +17,7 @@ from features.errors import DataError, RegularsError
 from features.home import Home
 from features.settings import Settings, current_settings, load_settings
 from serving.cli import app
+from serving.doctor import examine
 from serving.nightly.journal import BusyError, Journal
 from serving.nightly.night import Done, Night, Step
 from serving.nightly.record import EXIT_CODES, RunRecord, Status, StepRecord, run_from_json
@@ -315,3 +316,19 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(shop: Shop, monkey
     assert would["pull"].startswith("nothing: no source is named")
     assert would["score"].startswith("wait for data: No data is loaded")
     assert not shop.settings.home.exists()
+
+
+def test_the_doctor_tells_of_the_last_run_and_of_one_that_was_cut_short(shop: Shop) -> None:
+    def told() -> dict[str, tuple[str, str]]:
+        return {one.name: (one.status, one.found) for one in examine(shop.settings) if one.area == "nightly"}
+
+    assert told() == {}
+    shop.acts["check"] = lambda night: Done(Status.HELD)
+    first = shop.run().run
+    shop.acts["drift"] = dies
+    del shop.acts["check"]
+    with pytest.raises(KeyboardInterrupt):
+        shop.run()
+    found = told()
+    assert found["last run"] == ("limited", f"{first}: held")
+    assert found["run cut short"][0] == "stale"

@@ -64,7 +64,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("drift", lambda: _drifted(home), "regulars drift"),
         ("scored", lambda: _scored(home), "regulars score"),
         ("privacy", lambda: _erased(home), "Bring back privacy/ from a backup."),
-        ("nightly", lambda: _nightly(home), "regulars nightly"),
+        ("nightly", lambda: nights(home), "regulars nightly"),
         ("served", lambda: _served(settings), "regulars serve"),
     ]
     findings: list[Finding] = []
@@ -246,7 +246,7 @@ def _erased(home: Home) -> Iterator[Finding]:
         yield Finding("privacy", version.model, Status.STALE, found, f"regulars train {version.model}")
 
 
-def _nightly(home: Home) -> Iterator[Finding]:
+def nights(home: Home) -> Iterator[Finding]:
     """How the last nightly run came out, where there was one: many shops have their own way through the night."""
     from serving.nightly.journal import Journal
 

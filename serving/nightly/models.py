@@ -73,16 +73,22 @@ def drift(night: Night) -> Done:
 
 
 def due(night: Night, registry: Registry | None = None) -> dict[str, str]:
-    """The models to train now, each with why. One whose newest version learned from this very lake never is."""
+    """The models to train now, each with why. One that learned from this very lake is not, unless for an erasure."""
+    from training.retrain import asked_at
+
     asked, now = night.settings.nightly, night.clock()
     lake = read_lake(night.home).version
     registry = registry or _registry(night)
     alerts = {model: one["alerts"] for model, one in night.found(DRIFT).get("models", {}).items()}
+    erased = asked_at(night.home)
     found: dict[str, str] = {}
     for model in asked.models:
         newest = next(iter(registry.versions(model)), None)
         if newest is None:
             found[model] = "it has no version yet"
+            continue
+        if erased is not None and newest.created < erased:
+            found[model] = f"version {newest.version} learned from somebody erased since"
             continue
         if newest.data_hash == lake:
             continue

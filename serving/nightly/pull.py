@@ -1,4 +1,4 @@
-"""The first step: what is new in the shop's sources comes into the lake."""
+"""The first step: what is new in the shop's sources comes into the lake, and what it must not keep goes."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def pull(night: Night) -> Done:
             for table in report.tables
             if table.read
         }
+    retained = _retain(night, found) if before["lake"] is not None or sources else None
     if not sources:
         found.add(Status.OK, "No source is configured, and there are no live events: the lake stays as it is.")
     after = _lake_state(night)
@@ -74,7 +75,23 @@ def pull(night: Night) -> Done:
     read |= {
         table: {"read": one["read"], "set_aside": sum(one["quarantined"].values())} for table, one in unseen.items()
     }
-    return found.done(before=before, after=after, changed=changed, sources=sources, read=read)
+    return found.done(before=before, after=after, changed=changed, sources=sources, read=read, retained=retained)
+
+
+def _retain(night: Night, found: Findings) -> dict[str, int] | None:
+    """Rows removed because they are older than [privacy] keeps; None where nothing is limited in time."""
+    from features.left_out import too_old
+    from serving.privacy import retain
+
+    now = night.clock().replace(tzinfo=None)
+    if not too_old(night.settings, now=now):
+        return None
+    try:
+        with step("Removing what is too old") as say:
+            return dict(retain(night.settings, now=now, say=say).counts)
+    except Exception as error:  # what is new must not stay out for it
+        found.add(Status.FAILED, f"What is too old was not removed: {told(error)}", "regulars privacy retain")
+        return None
 
 
 def asked_of(settings: Settings) -> list[tuple[str, Path | None]]:

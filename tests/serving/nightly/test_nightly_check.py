@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from serving.nightly import check, models, pull
 from serving.nightly.night import Night
 from serving.nightly.record import RunRecord, Status, StepRecord, plain
 from training.protocols import Context
+from training.retrain import flag_retrain
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
 MAPPING = """
@@ -166,9 +168,14 @@ class Versions:
 
 
 def due(
-    small_shop: Context, version: Version | None, *, alerts: tuple[str, ...] = (), **nightly: Any
+    small_shop: Context,
+    version: Version | None,
+    *,
+    alerts: tuple[str, ...] = (),
+    home: Path | None = None,
+    **nightly: Any,
 ) -> dict[str, str]:
-    settings = load_settings(home=small_shop.home.root, nightly={"models": ["churn"], **nightly})
+    settings = load_settings(home=home or small_shop.home.root, nightly={"models": ["churn"], **nightly})
     drift = StepRecord("drift", Status.OK, "", found={"models": {"churn": {"alerts": list(alerts)}}})
     night = Night(settings, RunRecord("r", NOW.isoformat(), {"drift": drift}), None, lambda: NOW)
     return models.due(night, Versions({} if version is None else {"churn": version}))  # type: ignore[arg-type]
@@ -191,6 +198,26 @@ def test_drift_alone_brings_no_training_soon_after_another_nor_where_it_is_off(s
 
 def test_what_has_learned_from_this_very_lake_is_not_due(small_shop: Context) -> None:
     assert due(small_shop, Version(NOW - timedelta(days=99), data_hash=small_shop.lake.version)) == {}
+
+
+def test_a_model_that_learned_from_somebody_erased_since_is_due(small_shop: Context, tmp_path: Path) -> None:
+    shutil.copytree(small_shop.home.lake, tmp_path / "lake")
+    flag_retrain(Home(tmp_path), at=NOW - timedelta(days=2))
+    older, newer = (Version(NOW - timedelta(days=ago), data_hash=small_shop.lake.version) for ago in (3, 1))
+    assert due(small_shop, older, home=tmp_path) == {"churn": "version 4 learned from somebody erased since"}
+    assert due(small_shop, newer, home=tmp_path) == {}
+
+
+def test_what_is_older_than_the_shop_keeps_goes_each_night(tmp_path: Path) -> None:
+    settings = shop(tmp_path, lines(date(2026, 2, 20), many=3) + lines(date(2025, 1, 1), many=2))
+    pull.pull(night_of(settings))
+    limited = load_settings(
+        home=settings.home, threads=1, nightly={"sources": settings.nightly.sources}, privacy={"keep_orders_days": 99}
+    )
+    done = pull.pull(night_of(limited))
+    assert done.status is Status.OK
+    assert done.found["retained"] == {"order_lines": 2}
+    assert done.found["after"]["rows"] == {"order_lines": 3}
 
 
 def test_the_settings_of_a_home_without_anything_name_no_source(tmp_path: Path) -> None:

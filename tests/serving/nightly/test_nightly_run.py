@@ -17,7 +17,7 @@ from features.errors import DataError, RegularsError
 from features.home import Home
 from features.settings import Settings, current_settings, load_settings
 from serving.cli import app
-from serving.doctor import examine
+from serving.doctor import nights
 from serving.nightly.journal import BusyError, Journal
 from serving.nightly.night import Done, Night, Step
 from serving.nightly.record import EXIT_CODES, RunRecord, Status, StepRecord, run_from_json
@@ -320,13 +320,14 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(shop: Shop, monkey
 
 def test_the_doctor_tells_of_the_last_run_and_of_one_that_was_cut_short(shop: Shop) -> None:
     def told() -> dict[str, tuple[str, str]]:
-        return {one.name: (one.status, one.found) for one in examine(shop.settings) if one.area == "nightly"}
+        return {one.name: (one.status, one.found) for one in nights(Home(shop.settings.home))}
 
     assert told() == {}
     shop.acts["check"] = lambda night: Done(Status.HELD)
     first = shop.run().run
     shop.acts["drift"] = dies
     del shop.acts["check"]
+    shop.inputs["check"] = 1
     with pytest.raises(KeyboardInterrupt):
         shop.run()
     found = told()

@@ -45,7 +45,8 @@ class Journal:
     def lock(self, *, at: datetime) -> Iterator[None]:
         """One run at a time. The system frees the lock when its process dies. Raises BusyError naming who holds it."""
         try:
-            holding = self.home.lock(LOCK)
+            # Whoever only looks whether a run is going on holds it for a moment: see is_held.
+            holding = self.home.lock(LOCK, wait_seconds=1)
             holding.__enter__()
         except RegularsError:
             raise BusyError(

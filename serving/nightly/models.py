@@ -10,7 +10,7 @@ from features.errors import DataError, GateError, NotReadyError
 from features.lake import read_lake
 from features.terminal import step
 from serving.nightly import scoring
-from serving.nightly.night import Done, Findings, Night, told
+from serving.nightly.night import Done, Findings, Night, told, without_quotes
 from serving.nightly.record import Status, moment
 
 if TYPE_CHECKING:
@@ -122,14 +122,18 @@ def train(night: Night) -> Done:
         try:
             (outcome,) = train_models(night.context(), [model], at=night.clock(), deciding=False)
         except Exception as error:  # one model must not take the others' night away
-            found.add(Status.FAILED, f"{model}: {told(error)} The champion before stays.", f"regulars train {model}")
+            found.add(
+                Status.FAILED,
+                f"{model} was not trained, the champion before stays: {told(error)}",
+                f"regulars train {model}",
+            )
             models[model] = {"due": why, "status": "failed"}
             continue
         models[model] = {"due": why, "status": outcome.status, "seconds": outcome.seconds}
         if outcome.status == NOT_TRAINED or outcome.version is None:
             # A shop may never have enough for one of them; losing what it had is worth a word.
             lost = model in champions or not champions
-            said = told(DataError(outcome.why))
+            said = without_quotes(outcome.why)
             found.add(
                 Status.WARNED if lost else Status.OK, f"{model}: not trained. {said}", "regulars doctor" if lost else ""
             )
@@ -205,14 +209,15 @@ def _decide(night: Night, registry: Registry, version: ModelVersion, found: Find
         says = "would promote" if decision.promote else "would refuse"
         found.add(
             Status.HELD,
-            f"{model} version {version.version}: held, for [nightly] promote is false. The gate {says}: {decision.why}",
+            f"{model} version {version.version}: held, for [nightly] promote is false. The gate {says}: "
+            f"{without_quotes(decision.why)}",
             f"regulars promote {model} --version {version.version} --why 'the reason'",
         )
-        return _row(version, HELD, decision.why)
+        return _row(version, HELD, without_quotes(decision.why))
     try:
         row = promote(registry, model, version.version, who=night.settings.who, at=night.clock())
     except GateError:
-        return _refused(version, decision.why, found)
+        return _refused(version, without_quotes(decision.why), found)
     found.add(Status.OK, f"{model} version {version.version}: promoted. {row.why}")
     return _row(version, PROMOTED, row.why)
 
@@ -224,7 +229,7 @@ def _decided(night: Night, version: ModelVersion, found: Findings) -> dict[str, 
 
     row = [one for one in history(night.home, version.model) if one.to_version == version.version][-1]
     if row.action == Action.REFUSED:
-        return _refused(version, row.why, found)
+        return _refused(version, without_quotes(row.why), found)
     found.add(Status.OK, f"{version.model} version {version.version}: promoted. {row.why}")
     return _row(version, PROMOTED, row.why)
 

@@ -111,6 +111,11 @@ class Findings:
         return Done(worst, tuple(self.said), tuple(self.do), found)
 
 
+def without_quotes(said: str) -> str:
+    """The sentence without what it quotes of the data."""
+    return _QUOTED.sub("'…'", said)
+
+
 def told(error: BaseException) -> str:
     """An error in words that may leave the machine: they name no customer.
 
@@ -118,7 +123,7 @@ def told(error: BaseException) -> str:
     told without its quotes and of the other only its kind and place.
     """
     if isinstance(error, DataError):
-        return _QUOTED.sub("'…'", str(error))
+        return without_quotes(str(error))
     if isinstance(error, RegularsError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

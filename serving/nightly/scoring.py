@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from features.errors import RegularsError
 from features.lake import read_lake
 from features.terminal import step
-from serving.nightly.night import Done, Findings, Night, told
+from serving.nightly.night import Done, Findings, Night, told, without_quotes
 from serving.nightly.record import Status
 
 FEATURES, SCORE, RESCORE = "features", "score", "rescore"
@@ -104,7 +104,7 @@ def score(night: Night) -> Done:
     context, now = night.context(), night.clock()
     report = score_everybody(context, at=now)
     for note in report.notes:
-        found.add(Status.WARNED, note, "regulars models")
+        found.add(Status.WARNED, without_quotes(note), "regulars models")
     with picturing() as done:
         picture = keep_insight(context, at=now, done=done)
     return found.done(

@@ -173,6 +173,7 @@ OF_THE_SHOP: Mapping[str, str] = {
     "There is no whole month yet.": "还没有完整的月份。",
     "Usual store": "常去门店",
     "Value so far": "累计价值",
+    "Who bought what, when and where is read from the orders.": "谁在何时何地买了什么，从订单中读取。",
     "Who its customers are, how they come and go.": "客户是谁，如何来去。",
     "Who moved where since {day}": "自 {day} 以来的变动",
     "Worth much: {value} lately or more. Loyal: orders in {share} of the periods known.": (

@@ -13,45 +13,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Meta, Struct
-from numpy.typing import NDArray
 from starlette.responses import RedirectResponse, Response
 
 from features.home import Home
 from features.schema import CONTACTS
 from serving.answering import catch_up, count
 from serving.at_risk import customer_page
-from serving.catalogue import FILTERED
+from serving.console.cube_members import known_of, who
 from serving.console.forms import asked_of
 from serving.console.handlers_actions import OfCustomer, address_of, forms_of
 from serving.console.handlers_shop import insight_of
 from serving.console.history import lake_file, monthly_spend
 from serving.console.past_scores import past_scores
-from serving.console.picture import members, name_of
+from serving.console.picture import GROUPS, name_of
 from serving.console.timeline import MOST_ORDERS, Happening, Past, campaigns_of, past_of, written_of
 from serving.console.visit import Visit
-from serving.state import EPOCH, State
-from training.insight.files import Insight
+from serving.state import State
 from training.insight.words import word
 
 #: Customers that a search shows at most, and a page of a group.
 MOST_FOUND, OF_A_PAGE = 20, 50
-#: What the picture and the cube call lately.
-LATELY_DAYS = 364
-_Value = Annotated[str, Meta(max_length=200)]
+#: What of an address is no group of customers.
+_OTHERS = ("id", "find", "done", "page", "lately")
 
 
-class _Groups(Struct, frozen=True):
-    segment: _Value | None = None
-    grade: _Value | None = None
-    stage: _Value | None = None
-    decile: _Value | None = None
-    behaviour: _Value | None = None
-    tag: _Value | None = None
-    usual_store: _Value | None = None
-    category: _Value | None = None
-    department: _Value | None = None
-    brand: _Value | None = None
+class _Page(Struct, frozen=True):
     page: Annotated[int, Meta(ge=1, le=2**40)] = 1
+    lately: bool = False  # only who ordered within the window of the picture, as the cube counts
 
 
 class _Asked(Struct, frozen=True):
@@ -65,9 +53,9 @@ async def one(visit: Visit) -> Response:
     asked = asked_of(visit.request, _Asked)
     if asked.id is not None:
         return await _customer(visit, asked.id, done=asked.done)
-    groups = asked_of(visit.request, _Groups)
-    if asked.find is None and groups != _Groups(page=groups.page):
-        return await _group(visit, groups)
+    given = {name: value for name, value in visit.request.query_params.items() if value and name not in _OTHERS}
+    if asked.find is None and given:
+        return await _group(visit, given, asked_of(visit.request, _Page))
     found = [] if asked.find is None else await asyncio.to_thread(search, visit.state, asked.find)
     if len(found) == 1:
         return RedirectResponse(address_of(found[0]), status_code=303)
@@ -94,60 +82,36 @@ def search(state: State, text: str) -> list[str]:
     return hits
 
 
-async def _group(visit: Visit, asked: _Groups) -> Response:
-    """Customers of groups of the shop's picture, those that spent most lately first."""
+async def _group(visit: Visit, given: Mapping[str, str], asked: _Page) -> Response:
+    """Customers of groups of the shop's picture and of places of its cube, those that spent most lately first."""
     insight = await insight_of(visit)
     if insight is None:
-        return visit.page("group.html", insight=None, wanted=[], rows=[], total=0, page=1, last_page=1, query="")
-    given = {name: getattr(asked, name) for name in asked.__struct_fields__ if name != "page" and getattr(asked, name)}
-    bought = {name: given.pop(name) for name in FILTERED if name in given}
-    within = await asyncio.to_thread(_members, visit.state, insight, given, bought)
-    places = np.flatnonzero(within)
+        return visit.page("group.html", insight=None)
+    wanted, runtime = known_of(insight, given), visit.runtime
+    if not wanted:
+        return visit.page("search.html", find=None, rows=[], most=MOST_FOUND)
+    within = await asyncio.to_thread(who, insight, runtime.holder.home, runtime.settings, wanted, lately=asked.lately)
+    places = np.empty(0, dtype=int) if within is None else np.flatnonzero(within)
     spend = insight.customers["spend_lately"].to_numpy(zero_copy_only=False).astype(float)[places]
     places = places[np.argsort(-np.nan_to_num(spend), kind="stable")]
     last_page = max(1, -(-len(places) // OF_A_PAGE))
     page = min(asked.page, last_page)
     rows = insight.customers.take(pa.array(places[(page - 1) * OF_A_PAGE :][:OF_A_PAGE])).to_pylist()
-    every = given | bought
     return visit.page(
         "group.html",
         insight=insight,
+        is_away=within is None,
         wanted=[
-            (word(group, visit.lang), name_of(insight, group, value, visit.lang)) for group, value in every.items()
+            (word(group, visit.lang), name_of(insight, group, value, visit.lang)) for group, value in wanted.items()
         ],
         rows=[(row, visit.state.customer(row["customer_id"])) for row in rows],
         name=lambda value, group="": name_of(insight, group, value, visit.lang),
         total=len(places),
+        lately=asked.lately or any(name not in (*GROUPS, "tag") for name in wanted),
         page=page,
         last_page=last_page,
-        query=urlencode(every),
+        query=urlencode(wanted | ({"lately": "true"} if asked.lately else {})),
     )
-
-
-def _members(state: State, insight: Insight, groups: Mapping[str, str], bought: Mapping[str, str]) -> NDArray[np.bool_]:
-    """(customers of the picture,) who is in all the groups and bought lately of all the kinds of products."""
-    found = members(insight, groups)
-    for name, value in bought.items():
-        ids = pa.array(buyers(state, name, value), pa.string())
-        found &= np.asarray(pc.is_in(insight.customers["customer_id"], value_set=ids).to_numpy(), dtype=bool)
-    return found
-
-
-def buyers(state: State, name: str, value: str) -> list[str]:
-    """Who bought a product of that category, department or brand in the 364 days before the scores."""
-    ranking, catalogue = state.ranking, state.catalogue
-    evidence = None if ranking is None else ranking.evidence
-    if ranking is None or evidence is None or catalogue is None or state.scored_at is None:
-        return []
-    column = catalogue.attributes[name]
-    if value not in column.codes:
-        return []
-    since = (state.scored_at - EPOCH) / timedelta(days=1) - LATELY_DAYS
-    of_kind = column.of_product[evidence.own_products] == column.codes[value]
-    at = np.flatnonzero(of_kind & (evidence.own_last >= since))
-    rows = np.unique(np.searchsorted(evidence.own_start, at, side="right") - 1)
-    ids: list[str] = ranking.customers["customer_id"].take(pa.array(rows)).to_pylist()
-    return ids
 
 
 async def _customer(visit: Visit, customer: str, *, done: str | None) -> Response:

@@ -109,7 +109,9 @@ async def cube(visit: Visit) -> Response:
             raise BadRequestError(f"there is no '{value}'; there are: {', '.join(known)}", field=field, status=422)
     if asked.rows == columns:
         columns = ALL
-    face = await asyncio.to_thread(insight.cube.face, asked.rows, columns, measure)
+    face, customers = await asyncio.gather(
+        *(asyncio.to_thread(insight.cube.face, asked.rows, columns, name) for name in (measure, "customers"))
+    )
     down = _largest(dimensions[asked.rows].values, face, axis=1)
     across = [0] if columns == ALL else _largest(dimensions[columns].values, face, axis=0)
     lang = visit.lang
@@ -128,7 +130,7 @@ async def cube(visit: Visit) -> Response:
         if columns == ALL
         else [_value(insight, columns, dimensions[columns].values[at], lang) for at in across],
         cells=[[_plain(face[row, column]) for column in across] for row in down],
-        groups=GROUPS,
+        counted=[[bool(customers[row, column] > 0) for column in across] for row in down],
         shown=(len(down), len(dimensions[asked.rows].values)),
     )
 

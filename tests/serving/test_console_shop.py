@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ import pytest
 from features.home import Home
 from features.settings import load_settings
 from serving.app import build_app
-from serving.console.handlers_customer import buyers
+from serving.console.cube_members import who
 from serving.runtime import Runtime, open_runtime
 from tests.serving.console_browser import Browser
-from tests.serving.console_shop import open_shop, orders
+from tests.serving.console_shop import open_shop
 from training.insight.files import Insight, read_insight
 from training.insight.words import word
 
@@ -106,19 +107,41 @@ def test_the_list_at_risk_is_narrowed_to_a_group_of_the_picture(browser: Browser
     assert browser.customers() == []
 
 
-def test_a_place_of_the_cube_leads_to_the_customers_it_counts(browser: Browser, insight: Insight) -> None:
-    text = browser.get("/console/cube?rows=segment&columns=category&measure=customers").text
+@pytest.mark.parametrize(("rows", "columns"), [("segment", "category"), ("category", "weekday"), ("decile", "all")])
+def test_a_place_of_the_cube_leads_to_the_customers_it_counts(
+    browser: Browser, insight: Insight, rows: str, columns: str
+) -> None:
+    text = browser.get(f"/console/cube?rows={rows}&columns={columns}&measure=customers").text
     links = re.findall(r'<td class="h[1-4]"><a href="/console/customer\?([^"]+)" [^>]*>([\d,]+)</a>', text)
     assert len(links) > 4
-    for query, count in links:
+    for query, count in links[:: len(links) // 5]:
         assert len(of_group(browser, html.unescape(query))) == int(count.replace(",", "")), query
+    assert "Of orders of the last 364 days" in browser.page.text
 
 
-def test_buyers_are_those_whose_orders_hold_the_category(runtime: Runtime) -> None:
-    # Product n is of category n % 4; customer c's orders hold products c + back, + 3 and + 6 for twelve orders back.
-    wanted = {who for who, theirs in orders().items() for _, basket in theirs for p in basket if int(p[1:]) % 4 == 1}
-    assert set(buyers(runtime.holder.state, "category", "Cheese")) == wanted
-    assert buyers(runtime.holder.state, "category", "Shoes") == []
+def test_every_pair_of_dimensions_is_counted_and_found_alike(runtime: Runtime, insight: Insight) -> None:
+    home, settings = runtime.holder.home, runtime.settings
+    kinds = {one.kind for one in insight.cube.dimensions}
+    assert kinds == {"customer", "product", "behaviour"}
+    for first, second in combinations(insight.cube.dimensions, 2):
+        face = np.nan_to_num(insight.cube.face(first.name, second.name, "customers"))
+        places = [np.unravel_index(at, face.shape) for at in (face.argmax(), face.argmin(), face.size // 2)]
+        for row, column in places:
+            wanted = {first.name: first.values[row], second.name: second.values[column]}
+            found = who(insight, home, settings, wanted, lately=True)
+            assert found is not None
+            assert found.sum() == face[row, column], wanted
+
+
+def test_what_needs_the_orders_says_so_where_they_are_away(browser: Browser, shop: Home, insight: Insight) -> None:
+    lines = shop.lake / "versions" / insight.about["lake_version"] / "order_lines.parquet"
+    aside = lines.with_name("away")
+    lines.rename(aside)
+    try:
+        text = browser.get("/console/customer?store=North&weekday=monday&daypart=morning").text
+    finally:
+        aside.rename(lines)
+    assert "The orders are not on this machine" in text
 
 
 @pytest.mark.parametrize(

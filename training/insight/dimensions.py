@@ -9,16 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.insight.faces import BEHAVIOUR, CUSTOMER, PRODUCT, Dimension
+from training.insight.faces import ATTRIBUTE, BEHAVIOUR, CUSTOMER, NOT_KNOWN, OTHER, PRODUCT, Dimension
 from training.insight.shop import PERIOD_DAYS, WINDOW_DAYS, Shop, attribute_names
 
 #: Values told apart of a dimension, those with the largest sales; the rest are OTHER.
 MOST_VALUES = {"category": 20, "department": 20, "brand": 12, "store": 12, "channel": 12}
 MOST_ATTRIBUTES, MOST_GROUPS = 6, 10
-OTHER, NOT_KNOWN = "other", "not_known"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAYPARTS = ("night", "morning", "afternoon", "evening_hours")
-ATTRIBUTE = "attribute_"
 
 
 def customer_dimension(

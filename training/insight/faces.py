@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 CUSTOMER, PRODUCT, BEHAVIOUR = "customer", "product", "behaviour"
+#: Of dimensions: all values not told apart, and no value; and how those begin that are attributes of customers.
+OTHER, NOT_KNOWN, ATTRIBUTE = "other", "not_known", "attribute_"
 #: What is counted; the others follow from them.
 COUNTED = ("customers", "orders", "units", "spend", "margin")
 #: A measure that divides one by another.

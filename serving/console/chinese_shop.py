@@ -180,6 +180,62 @@ OF_THE_SHOP: Mapping[str, str] = {
         "高价值：近期达到 {value}。忠诚：在 {share} 的周期内有订单。"
     ),
     "{n} customers": "{n} 位客户",
+    # Selling
+    "Selling": "销售",
+    "What else to sell and to whom, where it sells, and what campaigns brought.": (
+        "还能卖什么、卖给谁、在哪里卖，以及活动带来了什么。"
+    ),
+    "What is sold across, where, and what campaigns brought": "交叉销售、渠道与门店，以及活动成果",
+    "What to offer next": "下一步推荐什么",
+    "The pairs that go together most. Follow a number to those who buy the first and not yet the other.": (
+        "最常同时购买的品类组合。点击数字查看购买前者但还没有购买后者的客户。"
+    ),
+    "Not yet": "尚未购买",
+    "Nobody buys one category without the other.": "没有客户只买其中一个品类。",
+    "The products have no categories to sell across.": "商品没有品类，无法分析交叉销售。",
+    "Who moves to dearer products": "谁转向更贵的商品",
+    "Customers by the price tier of what they bought in a category: down, in the first half of the time; across, "
+    "in the second.": ("按客户在品类中所购商品的价位统计：纵向为前半段时间，横向为后半段时间。"),
+    "By category": "按品类",
+    "went up": "上升",
+    "went down": "下降",
+    "Tiers of price need amounts and categories, which the shop's orders do not tell.": (
+        "价位需要金额和品类，而店铺的订单中没有。"
+    ),
+    "Stores": "门店",
+    "Channels": "渠道",
+    "Channels and stores": "渠道与门店",
+    "{measure} by place": "各处的{measure}",
+    "Where each segment spends": "各分群在哪里消费",
+    "The orders name neither a channel nor a store.": "订单中既没有渠道也没有门店。",
+    "Buyers among those contacted over those held out, with its 95% interval.": (
+        "被联系者与对照组的购买率之差，及其 95% 区间。"
+    ),
+    "Share of those contacted who responded, with its 95% interval. Nobody was held out, so what they would have "
+    "bought anyway is not known.": ("被联系者中响应的比例，及其 95% 区间。没有对照组，因此不知道他们原本会买多少。"),
+    "What came of each campaign, the oldest first": "各活动的成果，从早到晚",
+    "Began": "开始日期",
+    "bought": "购买率",
+    "of those held out": "对照组购买率",
+    "Lift over the hold-out": "相对对照组的提升",
+    "Spend more by": "多消费",
+    "Mean spend": "人均消费",
+    "Profit": "利润",
+    "{n} customers, not measured yet": "{n} 位客户，尚未测量",
+    "Profit needs a hold-out, a margin and a cost:": "计算利润需要对照组、毛利率和成本：",
+    "No campaign is known: the shop's data hold no contacts.": "没有活动：店铺数据中没有联系记录。",
+    "Who buys one category, buys which other": "购买一个品类的客户还买哪些品类",
+    "Of the customers who buy the category at the left, the share who also buy the one above.": (
+        "购买左侧品类的客户中，也购买上方品类的比例。"
+    ),
+    "That share over the share of all customers who buy the one above: 1 is as often as anybody.": (
+        "该比例与全部客户购买上方品类的比例之比：1 表示与任何人相同。"
+    ),
+    "Customers of the category at the left who do not buy the one above yet.": (
+        "购买左侧品类但还没有购买上方品类的客户数。"
+    ),
+    "and {name}": "且{name}",
+    "without {name}": "未购{name}",
     # The cube
     "Across": "横向",
     "Cube": "数据立方",

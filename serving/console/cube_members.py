@@ -16,10 +16,12 @@ from features.home import Home
 from features.settings import Settings
 from serving.console.picture import GROUPS, members
 from training.insight.cube_customers import ATTRIBUTE, buyers_in, with_attribute
-from training.insight.faces import CUSTOMER
+from training.insight.faces import CUSTOMER, PRODUCT
 from training.insight.files import Insight
 
 Mask = NDArray[np.bool_]
+#: A second value of a dimension of products: who bought that too, or has not.
+AND, WITHOUT = "and_", "without_"
 #: Places remembered: an agent turns pages of one, and goes back to the one before.
 MOST_REMEMBERED = 16
 _remembered: OrderedDict[tuple[object, ...], Mask] = OrderedDict()
@@ -28,6 +30,7 @@ _remembered: OrderedDict[tuple[object, ...], Mask] = OrderedDict()
 def known_of(insight: Insight, given: Mapping[str, str]) -> dict[str, str]:
     """What of an address names groups of the picture or dimensions of its cube."""
     names = {*GROUPS, "tag", *(one.name for one in insight.cube.dimensions)}
+    names |= {f"{more}{one.name}" for one in insight.cube.dimensions if one.kind == PRODUCT for more in (AND, WITHOUT)}
     return {name: value for name, value in given.items() if name in names}
 
 
@@ -50,6 +53,11 @@ def who(insight: Insight, home: Home, settings: Settings, wanted: Mapping[str, s
         place = {name: wanted[name] for name in wanted if name in dimensions and dimensions[name].kind != CUSTOMER}
         if place:
             found = found & _buyers(insight, lake, settings, place)
+        for name, value in wanted.items():
+            for more in (AND, WITHOUT):
+                if name.startswith(more):
+                    bought = _buyers(insight, lake, settings, {name.removeprefix(more): value})
+                    found = found & (bought if more == AND else ~bought)
     except OSError:
         return None
     return found

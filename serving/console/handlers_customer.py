@@ -19,7 +19,7 @@ from features.home import Home
 from features.schema import CONTACTS
 from serving.answering import catch_up, count
 from serving.at_risk import customer_page
-from serving.console.cube_members import known_of, who
+from serving.console.cube_members import AND, WITHOUT, known_of, who
 from serving.console.forms import asked_of
 from serving.console.handlers_actions import OfCustomer, address_of, forms_of
 from serving.console.handlers_shop import insight_of
@@ -28,6 +28,7 @@ from serving.console.past_scores import past_scores
 from serving.console.picture import GROUPS, name_of
 from serving.console.timeline import MOST_ORDERS, Happening, Past, campaigns_of, past_of, written_of
 from serving.console.visit import Visit
+from serving.console.words import words
 from serving.state import State
 from training.insight.words import word
 
@@ -101,9 +102,7 @@ async def _group(visit: Visit, given: Mapping[str, str], asked: _Page) -> Respon
         "group.html",
         insight=insight,
         is_away=within is None,
-        wanted=[
-            (word(group, visit.lang), name_of(insight, group, value, visit.lang)) for group, value in wanted.items()
-        ],
+        wanted=[(_called(group, visit), name_of(insight, group, value, visit.lang)) for group, value in wanted.items()],
         rows=[(row, visit.state.customer(row["customer_id"])) for row in rows],
         name=lambda value, group="": name_of(insight, group, value, visit.lang),
         total=len(places),
@@ -112,6 +111,14 @@ async def _group(visit: Visit, given: Mapping[str, str], asked: _Page) -> Respon
         last_page=last_page,
         query=urlencode(wanted | ({"lately": "true"} if asked.lately else {})),
     )
+
+
+def _called(group: str, visit: Visit) -> str:
+    told = words(visit.lang)
+    for more, text in ((AND, "and {name}"), (WITHOUT, "without {name}")):
+        if group.startswith(more):
+            return told.say(text, name=word(group.removeprefix(more), visit.lang))
+    return word(group, visit.lang)
 
 
 async def _customer(visit: Visit, customer: str, *, done: str | None) -> Response:

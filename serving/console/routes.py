@@ -10,6 +10,7 @@ from serving.console import (
     handlers_models,
     handlers_plan,
     handlers_products,
+    handlers_selling,
     handlers_shop,
 )
 from serving.console.pages import ADMIN, page, public
@@ -46,6 +47,7 @@ CONSOLE_ROUTES = (
     _post("/console/plan/record", page(handlers_plan.record)),
     _get("/console/plan/list", page(handlers_plan.as_file)),
     _get("/console/products", page(handlers_products.the_page)),
+    _get("/console/selling", page(handlers_selling.the_page)),
     _get("/console/overview", page(handlers_shop.overview)),
     _get("/console/cube", page(handlers_shop.cube)),
     _get("/console/models", page(handlers_models.the_page)),

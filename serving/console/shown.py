@@ -58,6 +58,11 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def breakable(name: str) -> str:
+    """A name that a narrow column may break behind a stroke."""
+    return name.replace("/", "/\N{ZERO WIDTH SPACE}")
+
+
 def heat(value: float | None, most: float) -> str:
     """The class of one of five shades, the darkest for the most; the first for nothing."""
     if value is None or not math.isfinite(value) or value <= 0 or most <= 0:

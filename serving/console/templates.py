@@ -66,6 +66,7 @@ def _filters(told: Words) -> dict[str, Any]:
         "percent": shown.percent,
         "day": lambda moment: shown.day(moment, told.lang),
         "time": lambda moment: shown.time(moment, told.lang),
+        "breakable": shown.breakable,
         "row_id": shown.row_id,
         "spark": shown.spark,
         "as_json": shown.as_json,

@@ -73,12 +73,15 @@ def store_of(number: int, back: int) -> str:
 
 
 def orders() -> dict[str, list[tuple[float, list[str]]]]:
-    """Customer n orders three products every n % 9 + 5 days, the last time n % 20 + 1 days before the scores."""
+    """Customer n orders three products every n % 9 + 5 days, the last time n % 20 + 1 days before the scores.
+
+    Every tenth buys of one category alone, the others of all.
+    """
     made = {}
     for number in range(CUSTOMERS):
-        gap, silent = number % 9 + 5, number % 20 + 1
+        gap, silent, on = number % 9 + 5, number % 20 + 1, 4 if number % 10 == 9 else 1
         made[name_of(number)] = [
-            (float(silent + gap * back), [f"p{(number + back + step * 3) % 16:02}" for step in range(3)])
+            (float(silent + gap * back), [f"p{(number + (back + step * 3) * on) % 16:02}" for step in range(3)])
             for back in range(12)
         ]
     return made

@@ -117,6 +117,8 @@ PAGES = (
     "/console/customer?find=c1",
     "/console/customer?segment=loyal&category=Cheese",
     "/console/overview",
+    *(f"/console/selling?show={one}" for one in ("values", "lift", "open")),
+    "/console/customer?category=Cheese&without_category=Bread&lately=true",
     *(f"/console/products?customer=c07&question={one}" for one in ("next_purchase", "buy_again", "trending")),
     *(f"/console/products?product=p01&question={one}" for one in ("similar", "bought_together")),
     "/console/products?customer=c99&cart=p01,q1,q2,q3,q4,q5,q6,q7",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from features.home import Home
 from features.settings import load_settings
 from serving.app import build_app
+from serving.console import handlers_selling
 from serving.console.cube_members import who
 from serving.runtime import Runtime, open_runtime
 from tests.serving.console_browser import Browser
@@ -131,6 +135,78 @@ def test_every_pair_of_dimensions_is_counted_and_found_alike(runtime: Runtime, i
             found = who(insight, home, settings, wanted, lately=True)
             assert found is not None
             assert found.sum() == face[row, column], wanted
+
+
+def numbers_of(text: str, between: str) -> list[str]:
+    """What the links of a part of a page are called: where, and the number."""
+    part = text[text.index(between) :]
+    return [html.unescape(one) for one in re.findall(r'aria-label="([^"]+: [^"]+)"', part[: part.index("</section>")])]
+
+
+def test_what_sells_across_categories_is_the_picture_s_and_leads_to_whom_it_can_be_offered(
+    browser: Browser, insight: Insight
+) -> None:
+    cross = insight.tables["cross_sell"]
+    names = cross["rows"]
+    for show, told in (("values", "{:.0%}"), ("lift", "{:,.2f}"), ("open", "{:,.0f}")):
+        shown = numbers_of(browser.get(f"/console/selling?show={show}").text, 'id="cross"')
+        assert shown == [
+            f"{names[row]}, {names[column]}: {told.format(cross[show][row][column])}"
+            for row in range(len(names))
+            for column in range(len(names))
+            if row != column
+        ]
+    assert max(max(row) for row in cross["open"]) > 0
+    offers = re.findall(r'<a href="/console/customer\?([^"]*without_[^"]*)">([\d,]+)</a>', browser.page.text)
+    for query, count in offers:
+        assert len(of_group(browser, html.unescape(query))) == int(count.replace(",", "")), query
+        assert "without Category" in browser.page.text
+    both = html.unescape(re.search(r"/console/customer\?([^\"]*and_[^\"]*)\"", browser.get("/console/selling").text)[1])
+    given = dict(parse_qsl(both))
+    row, column = names.index(given["category"]), names.index(given["and_category"])
+    assert len(of_group(browser, both)) == cross["customers"][row] - cross["open"][row][column]
+
+
+def test_tiers_stores_and_campaigns_are_those_of_the_picture(browser: Browser, insight: Insight) -> None:
+    text = browser.get("/console/selling").text
+    tables = insight.tables
+    tiers = text[text.index("Who moves to dearer") :]
+    cells = re.findall(r'<td class="h\d">([\d,]+)</td>', tiers[: tiers.index("</table>")])
+    assert cells == [f"{value:,}" for row in tables["up_sell"]["values"] for value in row]
+    store = tables["places"]["store"]
+    for row in store["places"]:
+        assert re.search(rf'store={row["place"]}&amp;lately=true">{row["place"]}</a></td><td class="num">', text)
+        assert f'<td class="num">{row["spend"]:,.0f}</td><td class="num">{row["share"]:.1%}</td>' in text
+    chart = json.loads(html.unescape(re.search(r'data-plot="([^"]+)"', text[text.index("<h2>Stores") :])[1]))
+    assert chart["bars"] == [round(row["spend"], 4) for row in store["places"]]
+    assert chart["labels"] == [row["place"] for row in store["places"]]
+    shares = numbers_of(text, "<h2>Stores")
+    assert shares == [
+        f"{word(segment)}, {place}: {share:.0%}"
+        for segment, row in zip(store["rows"], store["values"], strict=True)
+        for place, share in zip(store["columns"], row, strict=True)
+        if share
+    ]
+    (campaign,) = tables["campaigns"]
+    assert (campaign["campaign_id"], campaign["contacted"], campaign["responded"]) == ("spring", 1, 0)
+    row = text[text.index("<h2>Campaigns") :].split("<tbody>")[1]
+    assert re.findall(r'class="num">(\d+)\b', row)[:2] == ["1", "0"]
+    assert "Nobody was held out" in text
+
+
+def test_where_the_shop_s_data_do_not_tell_the_page_says_what_is_missing(
+    browser: Browser, insight: Insight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = dict.fromkeys(("cross_sell", "up_sell", "places")) | {"campaigns": []}
+
+    async def poor(visit: object) -> Insight:
+        return replace(insight, tables={**insight.tables, **nothing})
+
+    monkeypatch.setattr(handlers_selling, "insight_of", poor)
+    text = browser.get("/console/selling").text
+    for told in ("no categories to sell across", "need amounts and categories", "neither a channel nor a store"):
+        assert told in text
+    assert "hold no contacts" in text
 
 
 def test_what_needs_the_orders_says_so_where_they_are_away(browser: Browser, shop: Home, insight: Insight) -> None:

@@ -96,6 +96,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "morning": ("Morning, 6 to 12", "上午 6 至 12 时"),
     "afternoon": ("Afternoon, 12 to 18", "下午 12 至 18 时"),
     "evening_hours": ("Evening, 18 to 24", "晚间 18 至 24 时"),
+    # Tiers of price.
+    "low_tier": ("Low", "低价"),
+    "middle_tier": ("Middle", "中价"),
+    "high_tier": ("High", "高价"),
     # Measures.
     "customers": ("Customers", "客户数"),
     "orders": ("Orders", "订单数"),

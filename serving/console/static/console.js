@@ -48,6 +48,29 @@
     return chart;
   }
 
+  // One bar a name, with the ends of its interval where there is one.
+  function barred(place, told, axis, show) {
+    const x = told.bars.map(function (_, at) { return at; }), low = told.low || [], high = told.high || [];
+    const most = Math.max.apply(null, told.bars.concat(high).map(Number)), least = Math.min.apply(null, [0].concat(told.bars, low).map(Number));
+    const chart = new window.uPlot({
+      width: place.clientWidth, height: place.clientHeight, legend: { show: false }, cursor: { show: false },
+      scales: { x: { time: false, range: [-0.6, x.length - 0.4] }, y: { range: [least * 1.05, most * 1.05 || 1] } },
+      axes: [Object.assign({ space: 34, incrs: [1, 2, 5, 10], values: function (_, all) { return all.map(function (at) { return told.labels[at] || ""; }); } }, axis, { grid: { show: false } }),
+             Object.assign({ size: 72, values: function (_, all) { return all.map(show); } }, axis)],
+      series: [{}, { stroke: colour("--accent"), fill: colour("--accent"), width: 0, paths: window.uPlot.paths.bars({ size: [0.6, 44] }), points: { show: false } }],
+      hooks: { draw: [function (u) {
+        u.ctx.save(); u.ctx.strokeStyle = colour("--ink"); u.ctx.lineWidth = 2;
+        high.forEach(function (end, at) {
+          if (end === null || low[at] === null) { return; }
+          const across = Math.round(u.valToPos(at, "x", true));
+          u.ctx.beginPath(); u.ctx.moveTo(across, u.valToPos(low[at], "y", true)); u.ctx.lineTo(across, u.valToPos(end, "y", true)); u.ctx.stroke();
+        });
+        u.ctx.restore();
+      }] }
+    }, [x, told.bars], place);
+    new ResizeObserver(function () { if (place.clientWidth) { chart.setSize({ width: place.clientWidth, height: place.clientHeight }); } }).observe(place);
+  }
+
   function draw(within) {
     if (!window.uPlot) { return; }
     within.querySelectorAll("[data-plot]").forEach(function (place) {
@@ -56,6 +79,7 @@
       const told = JSON.parse(place.dataset.plot), percent = place.dataset.unit === "percent";
       const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px Inter, sans-serif" };
       const show = function (value) { return percent ? Math.round(value * 100) + "%" : format(value); };
+      if (told.bars) { barred(place, told, axis, place.dataset.unit === "share" ? function (value) { return Math.round(value * 1000) / 10 + "%"; } : format); return; }
       const stack = told.stack && cumulated(told.stack);
       if (stack) { place.uplot = stacked(place, told, stack, axis); return; }
       const chart = new window.uPlot({

@@ -108,6 +108,9 @@ OF_THE_SHOP: Mapping[str, str] = {
     # The shop
     "all together": "合计",
     "Apply": "应用",
+    "As a table": "以表格显示",
+    "As of": "日期",
+    "Days": "天数",
     "As of {day}": "截至 {day}",
     "Behaviour": "行为",
     "Best customers": "最佳客户",

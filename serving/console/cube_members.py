@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from features.home import Home
 from features.settings import Settings
 from serving.console.picture import GROUPS, members
-from training.insight.cube_customers import ATTRIBUTE, buyers_in, with_attribute
-from training.insight.faces import CUSTOMER, PRODUCT
+from training.insight.cube_customers import buyers_in, with_attribute
+from training.insight.faces import ATTRIBUTE, CUSTOMER, PRODUCT
 from training.insight.files import Insight
 
 Mask = NDArray[np.bool_]
@@ -66,7 +66,8 @@ def who(insight: Insight, home: Home, settings: Settings, wanted: Mapping[str, s
 def _with_attribute(insight: Insight, lake: Path, settings: Settings, name: str, value: str) -> Mask:
     dimension = next(one for one in insight.cube.dimensions if one.name == name)
     ids, have = with_attribute(lake, dimension, value, threads=settings.threads, memory=settings.memory_limit)
-    return _among(insight, ids) == have
+    among = _among(insight, ids)
+    return among if have else ~among
 
 
 def _buyers(insight: Insight, lake: Path, settings: Settings, place: Mapping[str, str]) -> Mask:

@@ -35,19 +35,19 @@ async def the_page(visit: Visit) -> Response:
     if insight is None:
         return visit.page("selling.html", insight=None)
     tables, lang = insight.tables, visit.lang
-    values = {
-        "insight": insight,
-        "asked": asked,
-        "cross": tables.get("cross_sell"),
-        "offers": offers_of(tables.get("cross_sell")),
-        "grouping": grouping_of(insight),
-        "up": tables.get("up_sell"),
-        "places": [_place(insight, name, found, lang) for name, found in (tables.get("places") or {}).items()],
-        "campaigns": tables.get("campaigns") or [],
-        "campaign_chart": chart_of_campaigns(tables.get("campaigns") or []),
-        "name": lambda value, group="": name_of(insight, group, value, lang),
-    }
-    return visit.page("cross_part.html" if visit.is_part else "selling.html", **values)
+    return visit.page(
+        "cross_part.html" if visit.is_part else "selling.html",
+        insight=insight,
+        asked=asked,
+        cross=tables.get("cross_sell"),
+        offers=offers_of(tables.get("cross_sell")),
+        grouping=grouping_of(insight),
+        up=tables.get("up_sell"),
+        places=[_place(insight, name, found, lang) for name, found in (tables.get("places") or {}).items()],
+        campaigns=tables.get("campaigns") or [],
+        campaign_chart=chart_of_campaigns(tables.get("campaigns") or []),
+        name=lambda value, group="": name_of(insight, group, value, lang),
+    )
 
 
 def grouping_of(insight: Insight) -> str:

@@ -16,7 +16,7 @@ from serving.console.visit import Visit
 from serving.problems import BadRequestError
 from training.insight.best import MEASURES as BEST_MEASURES
 from training.insight.best import BestRule, summary_of
-from training.insight.faces import ALL, MEASURES, PRODUCT
+from training.insight.faces import ALL, MEASURES, OTHER, PRODUCT
 from training.insight.files import Insight
 from training.insight.words import word
 
@@ -129,6 +129,7 @@ async def cube(visit: Visit) -> Response:
         across=[("", "")]
         if columns == ALL
         else [_value(insight, columns, dimensions[columns].values[at], lang) for at in across],
+        most=_most(face, dimensions[asked.rows].values, ("",) if columns == ALL else dimensions[columns].values),
         cells=[[_plain(face[row, column]) for column in across] for row in down],
         counted=[[bool(customers[row, column] > 0) for column in across] for row in down],
         shown=(len(down), len(dimensions[asked.rows].values)),
@@ -147,6 +148,12 @@ def _largest(values: tuple[str, ...], face: np.ndarray, *, axis: int) -> list[in
     if len(values) <= MOST_VALUES:
         return list(range(len(values)))
     return sorted(np.argsort(-np.nansum(face, axis=axis), kind="stable")[:MOST_VALUES].tolist())
+
+
+def _most(face: np.ndarray, rows: tuple[str, ...], columns: tuple[str, ...]) -> float:
+    """The largest number of a face, leaving out what is not told apart: many together would dwarf each."""
+    own = face[np.ix_([one != OTHER for one in rows], [one != OTHER for one in columns])]
+    return float(np.nanmax(own, initial=0.0)) if np.isfinite(own).any() else float(np.nanmax(face, initial=0.0))
 
 
 def _value(insight: Insight, group: str, value: str, lang: str) -> tuple[str, str]:

@@ -38,13 +38,26 @@ PAGES = {
     "group": "/console/customer?segment=loyal&category=Cheese",
     "overview": "/console/overview",
     "products": "/console/products?customer=c07",
+    "selling": "/console/selling?show=lift",
     "cube": "/console/cube",
+    "place": "/console/customer?category=Cheese&weekday=monday&lately=true",
     "models": "/console/models",
 }
-#: (width, theme, language) in which each page is looked at.
-SIDES = [(1440, "light", "en"), (390, "light", "zh"), (1440, "dark", "zh"), (390, "dark", "en")]
-#: axe-core takes a second or two a page: it looks at each width and each theme once.
-AXE = [(1440, "light"), (390, "dark")]
+#: (width, theme) on which each page is looked at in turn, loaded once a language.
+SIDES = ((1440, "light"), (1440, "dark"), (390, "dark"), (390, "light"))
+SHOWN = {"en": {(1440, "light"), (390, "dark")}, "zh": {(1440, "dark"), (390, "light")}}
+#: What axe-core looks at: everything once a width in English, and once in Chinese; on the other sides the colours, for
+#: nothing else differs there.
+ALL, COLOURS = None, ["color-contrast"]
+AXE = {
+    "en": {(1440, "light"): ALL, (1440, "dark"): COLOURS, (390, "dark"): ALL, (390, "light"): COLOURS},
+    "zh": {(390, "light"): ALL},
+}
+#: The entry is written some frames after the page has loaded; the observer is told of it, sooner or later.
+FIRST_PAINT = """new Promise(told => new PerformanceObserver((list, observer) => {
+    const found = list.getEntriesByName('first-contentful-paint');
+    if (found.length) { observer.disconnect(); told(found[0].startTime); }
+}).observe({ type: 'paint', buffered: true }))"""
 LOCALES = {"en": "en-GB", "zh": "zh-CN"}
 WORDS = {
     "en": {"title": "Customers at risk", "record": "Record", "saved": "saved", "done": "Recorded: saved"},
@@ -120,9 +133,10 @@ def shoot(page: Page, name: str) -> None:
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
-def serious(page: Page) -> list[str]:
-    """What axe-core finds of serious or critical impact, and where."""
-    found = Axe().run(page).response["violations"]
+def serious(page: Page, *, rules: list[str] | None = None) -> list[str]:
+    """What axe-core finds of serious or critical impact, and where; by all of its rules, or by those named."""
+    options = {"resultTypes": ["violations"]} | ({} if rules is None else {"runOnly": rules})
+    found = Axe().run(page, options=options).response["violations"]
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
 
 
@@ -130,9 +144,8 @@ def first_paint(page: Page) -> float:
     """Milliseconds until the page showed something, the best of three: another process may hold the machine."""
     times = []
     for _ in range(3):
-        found = page.evaluate("performance.getEntriesByName('first-contentful-paint').map(one => one.startTime)")
-        times += found
-        if found and found[0] <= 1000:
+        times.append(page.evaluate(FIRST_PAINT))
+        if times[-1] <= 1000:
             break
         page.reload()
     return min(times)
@@ -191,37 +204,47 @@ def test_an_agents_morning_from_the_login_to_the_exported_list_and_the_recorded_
     assert faults == []
 
 
-@pytest.mark.parametrize(("width", "theme", "lang"), SIDES)
-def test_every_page_is_whole_quick_and_usable_by_everybody(
-    chromium: Browser, site: Site, width: int, theme: str, lang: str
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_page_is_whole_quick_and_usable_by_everybody_on_every_side(
+    chromium: Browser, site: Site, lang: str
 ) -> None:
     context = chromium.new_context(
-        locale=LOCALES[lang], color_scheme=theme, viewport={"width": width, "height": 844}, reduced_motion="reduce"
+        locale=LOCALES[lang], viewport={"width": 1440, "height": 844}, reduced_motion="reduce"
     )
     page, faults = watch(context, site)
     page.goto(f"{site.address}/console/login")
-    assert serious(page) == []
-    shoot(page, f"login-{width}-{theme}-{lang}")
+    found = [f"login: {fault}" for fault in faults_on_sides(page, "login", lang)]
     log_in(page, site)
-    found = []
     for name, path in PAGES.items():
         faults.clear()
         page.goto(f"{site.address}{path}")
         spend_is_there(page)
-        shoot(page, f"{name}-{width}-{theme}-{lang}")
         expected = ["error: Failed to load resource: the server responded with a status of 404 (Not Found)"]
         found += [f"{name}: {fault}" for fault in faults if name != "unknown-customer" or fault not in expected]
-        if (width, theme) in AXE:
-            found += [f"{name}: {fault}" for fault in serious(page)]
-        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-            found.append(f"{name}: wider than the screen")
         painted = first_paint(page)
         if painted > 1000:
             found.append(f"{name}: first painted after {painted:.0f} ms")
-        if lang == "zh" and name != "unknown-customer":
+        found += [f"{name}: {fault}" for fault in faults_on_sides(page, name, lang)]
+        if lang == "zh":
             assert page.evaluate("document.documentElement.lang") == "zh-Hans"
     context.close()
     assert found == []
+
+
+def faults_on_sides(page: Page, name: str, lang: str) -> list[str]:
+    """What is wrong with the page loaded, seen in each width and each theme in turn."""
+    found = []
+    for side in SIDES:
+        width, theme = side
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 844})
+        if side in SHOWN[lang]:
+            shoot(page, f"{name}-{width}-{theme}-{lang}")
+        if side in AXE[lang]:
+            found += [f"{width} {theme}: {fault}" for fault in serious(page, rules=AXE[lang][side])]
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            found.append(f"{width}: wider than the screen")
+    return found
 
 
 def test_the_list_is_worked_with_keys_alone(chromium: Browser, site: Site) -> None:

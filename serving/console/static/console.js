@@ -101,8 +101,15 @@
       new ResizeObserver(function () { if (place.clientWidth) { chart.setSize({ width: place.clientWidth, height: place.clientHeight }); } }).observe(place);
     });
   }
-  // On a small screen the list comes first.
-  const box = document.querySelector(".filter-box");
-  if (box && !box.dataset.keep && window.matchMedia("(max-width: 820px)").matches) { box.open = false; }
+  // On a small screen the list comes first; on a wide one there is nothing to open the filters with.
+  const box = document.querySelector(".filter-box"), small = window.matchMedia("(max-width: 820px)");
+  function fold() { if (box) { box.open = !small.matches || Boolean(box.dataset.keep); } }
+  fold();
+  small.addEventListener("change", fold);
   draw(document);
+  // What is drawn has the colours of its moment.
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", function () {
+    document.querySelectorAll("[data-drawn]").forEach(function (place) { delete place.dataset.drawn; place.replaceChildren(); });
+    draw(document);
+  });
 })();

@@ -13,8 +13,8 @@ from benchmarks.bench_page import page, times_better
 from benchmarks.bench_rows import LIMIT, Row, recommender, serving, survival
 
 ROOT = Path(bench.__file__).parent
-#: They read other reports, write the README's blocks, make shops for others, or want an environment of their own.
-LONG_ONLY = {"bench", "scale", "big_shop", "demo", "feature_rivals", "figures", "uplift_rivals"}
+#: They read other reports, write the README's blocks, make shops for others, or want an environment or hours of their own.
+LONG_ONLY = {"bench", "scale", "big_shop", "demo", "feature_rivals", "figures", "spark", "uplift_rivals"}
 
 
 def test_every_benchmark_has_a_short_form_or_says_why_not() -> None:

@@ -13,7 +13,7 @@ from benchmarks.bench_page import page, times_better
 from benchmarks.bench_rows import LIMIT, Row, recommender, serving, survival
 
 ROOT = Path(bench.__file__).parent
-#: They read other reports, write the README's blocks, make shops for others, or want hours or an environment of their own.
+#: They read others' reports, write the README's blocks, make shops, or want hours or an environment of their own.
 LONG_ONLY = {"bench", "scale", "big_shop", "demo", "feature_rivals", "figures", "spark", "uplift_rivals"}
 
 

@@ -5,14 +5,14 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distributions
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
+
+from tests.web_server import QuietHandler, web_server
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ def database(warned: str | None) -> Iterator[tuple[str, list[dict]]]:
     """The address of an advisory database that warns of one package, and what it was asked."""
     asked: list[dict] = []
 
-    class Osv(BaseHTTPRequestHandler):
+    class Osv(QuietHandler):
         def do_POST(self) -> None:
             queries = json.loads(self.rfile.read(int(self.headers["content-length"])))["queries"]
             asked.extend(queries)
@@ -42,18 +42,8 @@ def database(warned: str | None) -> Iterator[tuple[str, list[dict]]]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Osv)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with web_server(Osv) as address:
+        yield address, asked
 
 
 def audit(address: str, folder: Path) -> tuple[int, str]:

@@ -9,6 +9,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,27 +29,19 @@ from serving.app import build_app
 from serving.desk import DeskLog
 from serving.last_good import PINNED, keep
 from serving.runtime import open_runtime
+from tests.features.loading import MAPPING as ORDERS
 from tests.serving.small_scores import AS_OF, small_state
-from training.bundle import seal
+from tests.training.registry.fakes import trained_recommender
 from training.insight.keep import keep_insight
-from training.protocols import Context, Gate, Metric, Trained
-from training.ranked_lists import RankedLists, save_ranked_lists
+from training.protocols import Context, Trained
+from training.ranked_lists import RankedLists
 from training.run import train
 
 WHO, NEW = "planted-7731", "planted-8842"
 OTHERS = [f"c{number:02}" for number in range(40)]
 PRODUCTS = [{"product_id": f"p{n}", "name": f"Product {n}", "category": "ab"[n % 2], "price": 2.0} for n in range(8)]
 MODEL_AT = datetime(2024, 6, 30, tzinfo=UTC)
-MAPPING = """
-[order_lines]
-path = "orders.csv"
-order_id = "order"
-customer_id = "customer"
-product_id = "product"
-ordered_at = "at"
-quantity = "pieces"
-amount = "paid"
-
+MAPPING = f"""{ORDERS}
 [customers]
 path = "customers.csv"
 customer_id = "customer"
@@ -103,23 +96,11 @@ def write_files(folder: Path) -> Path:
 
 def recommender(ranking: RankedLists, into: Path) -> Trained:
     """A recommender of these lists, logged as an earlier release did: its example is a real customer."""
-    bundle = into / "bundle"
-    (bundle / "ranking").mkdir(parents=True)
-    save_ranked_lists(ranking, bundle / "ranking")
-    seal(bundle, kind="recommender", about={"horizon_days": 28})
-    return Trained(
-        model="recommender",
-        bundle=bundle,
-        params={},
-        metrics=[Metric("ndcg@10", 0.2)],
-        peers={},
-        gate=Gate("ndcg@10"),
-        pictures=[],
+    return replace(
+        trained_recommender(into, ranking),
         input_example=pd.DataFrame({"customer_id": [WHO]}),
         output_example=pd.DataFrame({"customer_id": [WHO], "rank": [1], "product_id": ["p1"], "score": [0.9]}),
         test_as_of=AS_OF,
-        horizon_days=28,
-        rescore=lambda bundle: [Metric("ndcg@10", 0.2)],
     )
 
 

@@ -1,8 +1,6 @@
 """Traces: none unless asked for, and then each request as a span that names nobody."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -12,6 +10,7 @@ from features.settings import load_settings
 from serving import starting
 from serving.app import build_app
 from serving.gate import Gate
+from tests.web_server import QuietHandler, web_server
 
 
 @pytest.fixture
@@ -19,23 +18,15 @@ def collected() -> Iterator[tuple[str, list[bytes]]]:
     """The address of something that takes traces in, and what it was sent."""
     received: list[bytes] = []
 
-    class Collector(BaseHTTPRequestHandler):
+    class Collector(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             received.append(body if self.path == "/v1/traces" else b"")
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with web_server(Collector) as address:
+        yield address, received
 
 
 def test_without_an_address_nothing_is_traced(runtime) -> None:

@@ -8,14 +8,12 @@ import json
 import re
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +32,7 @@ from serving.nightly.night import Night
 from serving.nightly.notice import Notice, notice_of
 from serving.nightly.record import RunRecord, Status, StepRecord
 from serving.nightly.webhook import Webhook, post
+from tests.web_server import QuietHandler, web_server
 
 DOCS = Path(__file__).parents[3] / "docs" / "nightly.md"
 FAILED = RunRecord(
@@ -54,11 +53,11 @@ class Asked(NamedTuple):
 
 
 @contextmanager
-def web_server(*codes: int, wait: float = 0, to: str = "") -> Iterator[tuple[str, list[Asked]]]:
+def receiver(*codes: int, wait: float = 0, to: str = "") -> Iterator[tuple[str, list[Asked]]]:
     """The address of a server that answers with these codes, the last again and again, and what it was sent."""
     asked: list[Asked] = []
 
-    class Server(BaseHTTPRequestHandler):
+    class Server(QuietHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             asked.append(Asked(dict(self.headers), body))
@@ -74,18 +73,8 @@ def web_server(*codes: int, wait: float = 0, to: str = "") -> Iterator[tuple[str
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/hook/secret-path", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with web_server(Server) as address:
+        yield f"{address}/hook/secret-path", asked
 
 
 def hook(url: str, *, secret: str | None = None, seconds: float = 5) -> Webhook:
@@ -101,7 +90,7 @@ def receiver_of_the_docs() -> Callable[..., bool]:
 
 
 def test_a_webhook_gets_json_of_a_stated_schema_with_what_failed_and_what_to_do() -> None:
-    with web_server(200) as (url, asked):
+    with receiver(200) as (url, asked):
         post(hook(url), NOTICE)
     (one,) = asked
     sent = json.loads(one.body)
@@ -120,7 +109,7 @@ def test_a_webhook_gets_json_of_a_stated_schema_with_what_failed_and_what_to_do(
 
 def test_the_receiver_of_the_docs_takes_what_we_sign_and_nothing_else() -> None:
     is_ours = receiver_of_the_docs()
-    with web_server(204) as (url, asked):
+    with receiver(204) as (url, asked):
         post(hook(url, secret="s3"), NOTICE)
     (one,) = asked
     signed = one.headers["X-Regulars-Timestamp"].encode() + b"." + one.body
@@ -133,7 +122,7 @@ def test_the_receiver_of_the_docs_takes_what_we_sign_and_nothing_else() -> None:
 
 def test_a_webhook_that_is_busy_is_tried_again_after_waits_that_double() -> None:
     waits: list[float] = []
-    with web_server(503, 429, 200) as (url, asked):
+    with receiver(503, 429, 200) as (url, asked):
         post(hook(url), NOTICE, sleep=waits.append)
     assert waits == [2, 4]
     assert {one.headers["X-Regulars-Run"] for one in asked} == {"2026-03-01T02-15-00"}
@@ -142,14 +131,14 @@ def test_a_webhook_that_is_busy_is_tried_again_after_waits_that_double() -> None
 
 @pytest.mark.parametrize(("code", "tries"), [(500, 3), (400, 1), (404, 1)])
 def test_tries_are_bounded_and_a_refusal_is_final(code: int, tries: int) -> None:
-    with web_server(code) as (url, asked), pytest.raises(RegularsError, match=f"it answered {code}") as error:
+    with receiver(code) as (url, asked), pytest.raises(RegularsError, match=f"it answered {code}") as error:
         post(hook(url), NOTICE, sleep=lambda _: None)
     assert len(asked) == tries
     assert "secret-path" not in str(error.value)  # chat programs put the secret there
 
 
 def test_a_redirect_is_not_followed() -> None:
-    with web_server(200) as (elsewhere, asked), web_server(302, to=elsewhere) as (url, _):
+    with receiver(200) as (elsewhere, asked), receiver(302, to=elsewhere) as (url, _):
         with pytest.raises(RegularsError, match="answered 302"):
             post(hook(url), NOTICE)
         assert asked == []
@@ -157,7 +146,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 def test_a_webhook_that_does_not_answer_is_given_up_in_time() -> None:
     began = time.perf_counter()
-    with web_server(200, wait=1.0) as (url, _), pytest.raises(RegularsError, match="cannot be reached"):
+    with receiver(200, wait=1.0) as (url, _), pytest.raises(RegularsError, match="cannot be reached"):
         post(hook(url, seconds=0.1), NOTICE, sleep=lambda _: None)
     assert time.perf_counter() - began < 4
     with pytest.raises(RegularsError, match="cannot be reached"):
@@ -315,7 +304,7 @@ def told(tmp_path: Path, run: RunRecord, notify: str) -> list[str]:
     """The results told to a webhook."""
     asked = load_settings(home=tmp_path / "home", nightly={"notify": notify})
     night = Night(asked, run, None, lambda: datetime.now(UTC))
-    with pytest.MonkeyPatch.context() as patch, web_server(200) as (url, sent):
+    with pytest.MonkeyPatch.context() as patch, receiver(200) as (url, sent):
         patch.setenv(telling.WEBHOOK, url)
         telling.notify(night)
     return [json.loads(one.body)["result"] for one in sent]

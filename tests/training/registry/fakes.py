@@ -84,11 +84,11 @@ def ranked_lists() -> RankedLists:
     )
 
 
-def trained_recommender(directory: Path) -> Trained:
+def trained_recommender(directory: Path, lists: RankedLists | None = None) -> Trained:
     """A recommender: ranked lists and no booster of its own."""
     bundle = directory / "bundle"
     (bundle / "ranking").mkdir(parents=True)
-    save_ranked_lists(ranked_lists(), bundle / "ranking")
+    save_ranked_lists(lists or ranked_lists(), bundle / "ranking")
     seal(bundle, kind="recommender", about={"horizon_days": 28})
     return Trained(
         model="recommender",

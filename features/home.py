@@ -72,6 +72,11 @@ class Home:
         return self.feast / "materialized.json"
 
     @property
+    def registry_database(self) -> Path:
+        """MLflow's database of runs and versions; there once anything was trained."""
+        return self.mlflow / "mlflow.db"
+
+    @property
     def mlflow(self) -> Path:
         """The embedded MLflow: database and artifacts."""
         return self.root / "mlflow"
@@ -126,6 +131,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _sync_whole(directory: Path) -> None:
+    for file in directory.rglob("*"):
+        _sync(file)
+    _sync(directory)
+
+
 @contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
     """A directory to fill, which becomes `target` when the block ends well and vanishes when it does not.
@@ -137,9 +148,7 @@ def new_directory(target: Path) -> Iterator[Path]:
     aside.mkdir()
     try:
         yield aside
-        for file in aside.rglob("*"):
-            _sync(file)
-        _sync(aside)
+        _sync_whole(aside)
         if not target.exists():
             aside.rename(target)
             _sync(target.parent)
@@ -186,9 +195,7 @@ def changed_directory(target: Path) -> Iterator[Path]:
     beside.mkdir()
     try:
         yield beside
-        for file in beside.rglob("*"):
-            _sync(file)
-        _sync(beside)
+        _sync_whole(beside)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise

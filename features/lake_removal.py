@@ -5,7 +5,7 @@ What was computed from those versions goes too; it is made anew when it is next 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,12 +63,8 @@ def count_rows(home: Home, goes: Goes) -> dict[str, int]:
     with duckdb.connect() as con:
         for version in _versions(home):
             found = dict.fromkeys(goes.rows, 0)
-            for table, condition in goes.rows.items():
-                file = version / f"{table}.parquet"
-                if file.is_file():
-                    found[table] = int(
-                        one(con, f"SELECT count(*) FROM read_parquet({text(str(file))}) WHERE {condition}")
-                    )
+            for table, rows in _read(version, goes.rows):
+                found[table] = int(one(con, f"SELECT count(*) FROM {rows} WHERE {goes.rows[table]}"))
             found["quarantine"] = sum(1 for table in TABLES for _ in _set_aside(con, version, table, goes))
             counts = {name: max(count, counts.get(name, 0)) for name, count in found.items()}
     return {name: count for name, count in counts.items() if count}
@@ -80,15 +76,12 @@ def sessions_of(home: Home, customers: Collection[str]) -> set[str]:
     theirs = ", ".join(map(text, sorted(customers)))
     with duckdb.connect() as con:
         for version in _versions(home):
-            file = version / f"{INTERACTIONS.name}.parquet"
-            if file.is_file():
-                found |= {
-                    str(row[0])
-                    for row in con.execute(
-                        f"SELECT DISTINCT {C.SESSION_ID} FROM read_parquet({text(str(file))}) "
-                        f"WHERE {C.CUSTOMER_ID} IN ({theirs}) AND {C.SESSION_ID} IS NOT NULL"
-                    ).fetchall()
-                }
+            for _, rows in _read(version, [INTERACTIONS.name]):
+                query = (
+                    f"SELECT DISTINCT {C.SESSION_ID} FROM {rows} "
+                    f"WHERE {C.CUSTOMER_ID} IN ({theirs}) AND {C.SESSION_ID} IS NOT NULL"
+                )
+                found |= {str(row[0]) for row in con.execute(query).fetchall()}
     return found
 
 
@@ -98,14 +91,10 @@ def customers_named(home: Home, customers: Collection[str]) -> set[str]:
     theirs = ", ".join(map(text, sorted(customers)))
     with duckdb.connect() as con:
         for version in _versions(home):
+            for _, rows in _read(version, filter(has_customers, TABLES)):
+                query = f"SELECT DISTINCT {C.CUSTOMER_ID} FROM {rows} WHERE {C.CUSTOMER_ID} IN ({theirs})"
+                found |= {str(row[0]) for row in con.execute(query).fetchall()}
             for table in TABLES:
-                file = version / f"{table}.parquet"
-                if has_customers(table) and file.is_file():
-                    named = con.execute(
-                        f"SELECT DISTINCT {C.CUSTOMER_ID} FROM read_parquet({text(str(file))}) "
-                        f"WHERE {C.CUSTOMER_ID} IN ({theirs})"
-                    ).fetchall()
-                    found |= {str(row[0]) for row in named}
                 for row in set_aside_rows(con, version, table):
                     found |= set(customers) & ({row.customer_id} if row.customer_id else set())
     return found
@@ -171,6 +160,14 @@ def _write_without(
 def _versions(home: Home) -> Sequence[Path]:
     folder = home.lake / "versions"
     return [path for path in folder.iterdir() if not path.name.startswith(ASIDE)] if folder.is_dir() else []
+
+
+def _read(version: Path, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Those of the tables that a version has, and the SQL that reads each."""
+    for table in tables:
+        file = version / f"{table}.parquet"
+        if file.is_file():
+            yield table, f"read_parquet({text(str(file))})"
 
 
 def _set_aside(con: duckdb.DuckDBPyConnection, version: Path, table: str, goes: Goes) -> Iterator[int]:

@@ -105,7 +105,7 @@ class _Wide:
     def batches(self, name: str, rows: pa.Table) -> Iterator[pa.RecordBatch]:
         """Rows of a table in this form, some at a time."""
         for start in range(0, rows.num_rows, BATCH_ROWS):
-            some = rows.slice(start, BATCH_ROWS).combine_chunks()
+            some = rows.slice(start, BATCH_ROWS)
             n = some.num_rows
             columns = [
                 pa.array([name]).take(pa.array(np.zeros(n, np.int64)))

@@ -144,7 +144,7 @@ def enough(settings: Settings) -> Iterator[Finding]:
 
 
 def _trained(home: Home) -> Iterator[Finding]:
-    if not (home.mlflow / "mlflow.db").is_file():
+    if not home.registry_database.is_file():
         raise NotReadyError("No model was trained yet.")
     from training.tracking import open_registry
 
@@ -173,7 +173,7 @@ def _trained(home: Home) -> Iterator[Finding]:
 
 def _drifted(home: Home) -> Iterator[Finding]:
     """What `regulars drift` found last of each champion; it is not looked for here, for that takes a while."""
-    if not (home.mlflow / "mlflow.db").is_file():
+    if not home.registry_database.is_file():
         return
     from training.model_drift import kept
     from training.outcome_backtest import QUESTIONS
@@ -219,7 +219,7 @@ def _scored(home: Home) -> Iterator[Finding]:
 
 def _changed(home: Home, scored: object) -> list[str]:
     """Models whose champion is not the one the scores came from."""
-    if not (home.mlflow / "mlflow.db").is_file() or not isinstance(scored, dict):
+    if not home.registry_database.is_file() or not isinstance(scored, dict):
         return []
     from training.tracking import open_registry
 

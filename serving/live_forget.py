@@ -79,8 +79,7 @@ def count_live(database: Database, customers: Collection[str]) -> dict[str, int]
     counts: dict[str, int] = {}
     with database.read() as connection:
         for table, condition in _conditions(customers, sessions_in(database, customers)):
-            number = connection.scalar(sa.select(sa.func.count()).select_from(table).where(condition)) or 0
-            counts[table.name] = counts.get(table.name, 0) + number
+            counts[table.name] = counts.get(table.name, 0) + _gone(connection, table, condition, dry_run=True)
         counts[contact_plans.name] = sum(1 for _ in _plans_of(connection, customers))
         counts[saved_views.name] = len(_views_of(connection, customers))
     return {name: count for name, count in counts.items() if count}
@@ -110,9 +109,7 @@ def forget_live(database: Database, customers: Collection[str]) -> dict[str, int
             connection.execute(sa.delete(saved_views).where(saved_views.c.view_id.in_(views)))
             counts[saved_views.name] = len(views)
         for table, condition in _conditions(customers, sessions):
-            counts[table.name] = (
-                counts.get(table.name, 0) + connection.execute(sa.delete(table).where(condition)).rowcount
-            )
+            counts[table.name] = counts.get(table.name, 0) + _gone(connection, table, condition)
     _clean(database)
     ring(database)
     return {name: count for name, count in counts.items() if count}
@@ -134,11 +131,7 @@ def remove_older(database: Database, before: Mapping[str, datetime], *, dry_run:
     counts: dict[str, int] = {}
     with database.read() if dry_run else database.write() as connection:
         for table, condition in wanted:
-            if dry_run:
-                number = connection.scalar(sa.select(sa.func.count()).select_from(table).where(condition)) or 0
-            else:
-                number = connection.execute(sa.delete(table).where(condition)).rowcount
-            counts[table.name] = number
+            counts[table.name] = _gone(connection, table, condition, dry_run=dry_run)
         if "outcomes" in before:
             counts[contact_plans.name] = _old_plans(connection, before["outcomes"], dry_run=dry_run)
     if not dry_run and any(counts.values()):
@@ -159,9 +152,14 @@ def _old_plans(connection: sa.Connection, at: datetime, *, dry_run: bool) -> int
         (contact_plan_members.c.planned_at >= at) | (contact_plan_members.c.until >= at)
     )
     condition = (contact_plans.c.planned_at < at) & contact_plans.c.campaign_id.not_in(kept)
+    return _gone(connection, contact_plans, condition, dry_run=dry_run)
+
+
+def _gone(connection: sa.Connection, table: sa.Table, condition: Condition, *, dry_run: bool = False) -> int:
+    """How many rows were removed, or would be."""
     if dry_run:
-        return connection.scalar(sa.select(sa.func.count()).select_from(contact_plans).where(condition)) or 0
-    return connection.execute(sa.delete(contact_plans).where(condition)).rowcount
+        return connection.scalar(sa.select(sa.func.count()).select_from(table).where(condition)) or 0
+    return connection.execute(sa.delete(table).where(condition)).rowcount
 
 
 def _conditions(customers: Collection[str], sessions: Collection[str]) -> Iterator[tuple[sa.Table, Condition]]:

@@ -260,11 +260,11 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: 
 
 def registry_problem(home: Home) -> str | None:
     """Why the model registry cannot be read, or None. Nothing that answers needs it; new models come from it."""
-    file = home.mlflow / "mlflow.db"
     if not home.mlflow.exists():
         return None  # scores may come from elsewhere; nothing was ever registered here
+    file = home.registry_database.resolve()
     try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=0.2)) as connection:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=0.2)) as connection:
             connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.Error as error:
         return f"the model registry cannot be read ({error}); the scores made before answer"

@@ -15,7 +15,7 @@ from features.home import Home, recover_changed, remove_directory, sweep, write_
 from training.bundle import MANIFEST, file_hash, is_whole, manifest_of
 from training.examples import NOBODY
 from training.forget import count_in, forget_in, sealed_directories
-from training.protocols import MODELS, UPLIFT
+from training.protocols import REGISTERED
 from training.tracking import LOCK, LONGEST_WRITE, Registry, open_registry
 from training.versions import ModelVersion
 
@@ -45,7 +45,7 @@ def forget_in_models(home: Home, customers: Collection[str]) -> int:
         registry.sweep()
         version_of = {
             registry.bundle_folder(version).resolve(): version
-            for model in (*MODELS, UPLIFT)
+            for model in REGISTERED
             for version in registry.versions(model)
         }
         for directory in sealed_directories(artifacts):
@@ -54,7 +54,7 @@ def forget_in_models(home: Home, customers: Collection[str]) -> int:
         for name in _EXAMPLES:
             for file in artifacts.rglob(name):
                 _rename_in(file, customers)
-    for model in (*MODELS, UPLIFT):
+    for model in REGISTERED:
         with home.lock(f"models-{model}", wait_seconds=LONGEST_WRITE):
             for copy in sealed_directories(home.models / model):
                 if count_in(copy, customers):

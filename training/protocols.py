@@ -19,6 +19,8 @@ MODELS = ("recommender", "churn", "propensity", "value")
 #: Learned where a shop holds customers out by lot, and only then: what a contact changes. Its metric of the second name
 #: is 1 where lists may go by it, else 0.
 UPLIFT, ACCEPTED = "uplift", "accepted"
+#: All that the registry may hold a champion of.
+REGISTERED = (*MODELS, UPLIFT)
 
 
 @dataclass(frozen=True)

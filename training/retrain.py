@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from features.home import Home, write_text
-from training.protocols import MODELS, UPLIFT
+from training.protocols import REGISTERED
 from training.versions import ModelVersion
 
 FILE = "retrain.json"
@@ -33,10 +33,10 @@ def asked_at(home: Home) -> datetime | None:
 def to_retrain(home: Home) -> list[ModelVersion]:
     """Champions that were made before the last erasure; for a nightly job to train again. Empty where none were."""
     since = asked_at(home)
-    if since is None or not (home.mlflow / "mlflow.db").is_file():
+    if since is None or not home.registry_database.is_file():
         return []
     from training.tracking import open_registry
 
     registry = open_registry(home)
-    champions = (registry.resolve(model) for model in (*MODELS, UPLIFT))
+    champions = (registry.resolve(model) for model in REGISTERED)
     return [champion for champion in champions if champion is not None and champion.created < since]

@@ -62,7 +62,6 @@ _FINISHED = "regulars.finished"
 STARTED = "regulars.started"
 _ABOUT = "regulars.about"
 _BUNDLE = "bundle"
-_DATABASE = "mlflow.db"
 
 
 @dataclass(frozen=True)
@@ -285,7 +284,7 @@ class Registry:
 
 def open_registry(home: Home) -> Registry:
     """The registry of a data home, made when it is not there. Raises RegularsError when it cannot be read."""
-    database = home.mlflow.resolve() / _DATABASE
+    database = home.mlflow.resolve() / home.registry_database.name
     try:
         if not database.is_file():
             with home.lock(LOCK):
@@ -305,7 +304,7 @@ def _create(database: Path) -> None:
     """An empty database, made aside: MLflow makes its tables in many steps and cannot finish what was cut short."""
     sweep_aside(database.parent)
     database.parent.mkdir(parents=True, exist_ok=True)
-    aside = database.with_name(f"{ASIDE}{_DATABASE}")
+    aside = database.with_name(f"{ASIDE}{database.name}")
     store = SqlAlchemyStore(f"sqlite:///{aside}", (database.parent / "artifacts").as_uri())
     store.engine.dispose()
     aside.replace(database)

@@ -17,13 +17,13 @@ from training.grades import grade as grade_of
 from training.versions import ModelVersion
 
 FILE = "versions.json"
-_DATABASE = "mlflow.db"
 Listed = list[dict[str, Any]]
 
 
 def registry_state(home: Home) -> list[list[int]]:
     """What differs whenever the registry's database does: when it and its log were written, and how long they are."""
-    files = [home.mlflow / f"{_DATABASE}{end}" for end in ("", "-wal", "-journal")]
+    database = home.registry_database
+    files = [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-journal")]
     return [[file.stat().st_mtime_ns, file.stat().st_size] for file in files if file.is_file()]
 
 

@@ -68,15 +68,16 @@ async def the_page(visit: Visit) -> Response:
     done = asked_of(visit.request, _Done).done
     log = PromotionLog(visit.runtime.holder.home.root / FILE)
     changes = await asyncio.to_thread(log.rows)
+    home = visit.runtime.holder.home
     return visit.page(
         "models.html",
         models=MODELS,
         listed=None if found is None else versions_of(registry, found),
         changes=changes[::-1][:MOST_CHANGES],
         done=done,
-        drift=await asyncio.to_thread(drift_of, visit.runtime.holder.home),
+        drift=await asyncio.to_thread(drift_of, home),
         problem=visit.runtime.holder.problem,
-        database=visit.runtime.holder.home.mlflow.resolve() / "mlflow.db",
+        database=home.mlflow.resolve() / home.registry_database.name,
     )
 
 

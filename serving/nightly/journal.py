@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from serving.nightly.record import EXIT_CODES, RunRecord, Status, run_from_json
 LOCK = "nightly"
 FOLDER = "nightly"
 REPORT, PAGE = "report.json", "report.html"
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 class BusyError(RegularsError):
@@ -44,22 +43,19 @@ class Journal:
     @contextmanager
     def lock(self, *, at: datetime) -> Iterator[None]:
         """One run at a time. The system frees the lock when its process dies. Raises BusyError naming who holds it."""
-        try:
-            # Whoever only looks whether a run is going on holds it for a moment: see is_held.
-            holding = self.home.lock(LOCK, wait_seconds=1)
-            holding.__enter__()
-        except RegularsError:
-            raise BusyError(
-                f"Another nightly run is going on in {self.home.root.resolve()}{self._held_by()}. "
-                "Nothing was done. Wait for it, or stop that process: the next run resumes where it was."
-            ) from None
-        try:
+        with ExitStack() as held:
+            try:
+                # Whoever only looks whether a run is going on holds it for a moment: see is_held.
+                held.enter_context(self.home.lock(LOCK, wait_seconds=1))
+            except RegularsError:
+                raise BusyError(
+                    f"Another nightly run is going on in {self.home.root.resolve()}{self._held_by()}. "
+                    "Nothing was done. Wait for it, or stop that process: the next run resumes where it was."
+                ) from None
             sweep(self.root)
             write_text(self.holder, json.dumps({"pid": os.getpid(), "since": at.isoformat(timespec="seconds")}))
             yield
             self.holder.unlink(missing_ok=True)
-        finally:
-            holding.__exit__(None, None, None)
 
     def _held_by(self) -> str:
         found = _read(self.holder)
@@ -145,5 +141,5 @@ def _record(path: Path) -> RunRecord | None:
         return None
     try:
         return run_from_json(found)
-    except _UNREADABLE:
+    except (ValueError, KeyError, TypeError):
         return None

@@ -72,7 +72,7 @@ def _of(night: Night, name: str) -> str:
             f"hold back if more than {asked.most_set_aside:.0%} of a table is set aside, or the week has less than "
             f"{asked.least_orders:.0%} of its usual orders"
         )
-    trained = (night.home.mlflow / "mlflow.db").is_file()
+    trained = night.home.registry_database.is_file()
     if name == models.TRAIN:
         due = models.due(night) if trained else dict.fromkeys(asked.models, "it has no version yet")
         return "; ".join(f"{model}: {why}" for model, why in due.items()) or "nothing is due"

@@ -68,13 +68,13 @@ def features(night: Night) -> Done:
 
 def champions(night: Night) -> dict[str, Any]:
     """Number and hash of each champion; none where nothing was ever trained."""
-    from training.protocols import MODELS, UPLIFT
+    from training.protocols import REGISTERED
     from training.tracking import open_registry
 
-    if not (night.home.mlflow / "mlflow.db").is_file():
+    if not night.home.registry_database.is_file():
         return {}
     registry = open_registry(night.home)
-    found = {model: registry.resolve(model) for model in (*MODELS, UPLIFT)}
+    found = {model: registry.resolve(model) for model in REGISTERED}
     return {model: [one.version, one.bundle_hash] for model, one in found.items() if one is not None}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -14,6 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from features.errors import RegularsError
+from features.settings import Settings
 from features.sqlite_clean import clean
 from serving.database import (
     Database,
@@ -21,6 +22,7 @@ from serving.database import (
     contact_plans,
     desk_notes,
     events,
+    open_database,
     outcomes,
     saved_views,
 )
@@ -36,9 +38,14 @@ _AT_ONCE = 500  # ids in one statement
 Condition = sa.ColumnElement[bool]
 
 
-def is_there(database: Database) -> bool:
-    """Whether there is such a database: an SQLite file is made by whoever first writes to it."""
-    return not database.is_sqlite or Path(database.url.database or "").is_file()
+@contextmanager
+def database_there(settings: Settings) -> Iterator[Database | None]:
+    """The database of what happens while serving; None where nobody has written to it, who would make the file."""
+    database = open_database(settings)
+    try:
+        yield database if not database.is_sqlite or Path(database.url.database or "").is_file() else None
+    finally:
+        database.close()
 
 
 def customers_in(database: Database, customers: Collection[str]) -> set[str]:

@@ -19,9 +19,8 @@ from features.lake_removal import count_rows, customers_named, of_customers, old
 from features.left_out import too_old
 from features.settings import Settings
 from features.store.forget import count_online, forget_online
-from serving.database import Database, open_database
 from serving.last_good import LAST_GOOD, PINNED
-from serving.live_forget import count_live, customers_in, forget_live, is_there, remove_older, sessions_in
+from serving.live_forget import count_live, customers_in, database_there, forget_live, remove_older, sessions_in
 from serving.mapped import FOLDER as MAPPED
 from serving.mapped import LOCK as MAPPED_LOCK
 from training.forget import count_in, customers_of, forget_below, sealed_directories
@@ -83,7 +82,7 @@ def erase(
         say("features online")
         forget_online(home, settings, wanted)
         say("what happened while serving")
-        with _database(settings) as database:
+        with database_there(settings) as database:
             if database is not None:
                 forget_live(database, wanted)
         sweep(home.root / "tmp")
@@ -128,7 +127,7 @@ def known_customers(settings: Settings, customers: Collection[str]) -> set[str]:
     for root in _served(home):
         for directory in sealed_directories(root):
             found |= customers_of(directory, customers)
-    with _database(settings) as database:
+    with database_there(settings) as database:
         if database is not None:
             found |= customers_in(database, customers)
     return found
@@ -153,7 +152,7 @@ def _counted(settings: Settings, home: Home, customers: Collection[str]) -> dict
         count_in(directory, customers) for root in _served(home) for directory in sealed_directories(root)
     )
     counts["features online"] = count_online(home, settings, customers)
-    with _database(settings) as database:
+    with database_there(settings) as database:
         if database is not None:
             counts |= {f"live {name}": count for name, count in count_live(database, customers).items()}
     return {name: count for name, count in counts.items() if count}
@@ -165,7 +164,7 @@ def _has_learned(counts: Mapping[str, int]) -> bool:
 
 def _sessions(settings: Settings, home: Home, customers: Collection[str]) -> set[str]:
     found = sessions_of(home, customers)
-    with _database(settings) as database:
+    with database_there(settings) as database:
         if database is not None:
             found |= sessions_in(database, customers)
     return found
@@ -184,20 +183,10 @@ def _remove_mapped(home: Home) -> None:
 
 
 def _old_live(settings: Settings, before: Mapping[str, datetime], *, dry_run: bool) -> dict[str, int]:
-    with _database(settings) as database:
+    with database_there(settings) as database:
         if database is None or not before:
             return {}
         return {f"live {name}": n for name, n in remove_older(database, before, dry_run=dry_run).items()}
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Database | None]:
-    """The database of what happens while serving; None where there is none yet."""
-    database = open_database(settings)
-    try:
-        yield database if is_there(database) else None
-    finally:
-        database.close()
 
 
 @contextmanager

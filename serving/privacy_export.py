@@ -17,8 +17,7 @@ from features.left_out import has_customers
 from features.quarantine import set_aside_rows
 from features.schema import TABLES, C
 from features.settings import Settings
-from serving.database import open_database
-from serving.live_forget import each_row, is_there
+from serving.live_forget import database_there, each_row
 from serving.state import CUSTOMERS, RANKING
 from training.bundle import MANIFEST, manifest_of
 from training.ranked_lists import NO_PRODUCT, load_ranked_lists
@@ -108,11 +107,8 @@ def _recommended(home: Home, customer: str) -> dict[str, Any]:
 
 
 def _live(settings: Settings, customer: str) -> Mapping[str, Any]:
-    database = open_database(settings)
-    try:
-        return each_row(database, customer) if is_there(database) else {}
-    finally:
-        database.close()
+    with database_there(settings) as database:
+        return {} if database is None else each_row(database, customer)
 
 
 def _online(home: Home, settings: Settings, customer: str, *, now: datetime) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from features.home import ASIDE, CHANGED, Home
 from features.lake import FORMAT as LAKE_FORMAT
 from features.lake import read_lake
 from features.settings import Settings
-from serving.database import Database, open_database
-from serving.live_forget import is_there
+from serving.database import Database
+from serving.live_forget import database_there
 from serving.schema_versions import HEAD, VERSIONS
 from training.bundle import FORMAT, MANIFEST, check_format, manifest_of
 
@@ -51,29 +51,24 @@ def upgrade(settings: Settings, *, dry_run: bool = False) -> list[Part]:
     home = Home(settings.home)
     formats = list(_formats(home))
     newer = any(part.todo is Todo.NEWER for part in formats)
-    database = open_database(settings)
-    try:
-        return [*_tables(database, dry_run=dry_run or newer), *formats]
-    finally:
-        database.close()
+    with database_there(settings) as database:
+        tables = [] if database is None else [_tables(database, dry_run=dry_run or newer)]
+    return [*tables, *formats]
 
 
-def _tables(database: Database, *, dry_run: bool) -> Iterator[Part]:
+def _tables(database: Database, *, dry_run: bool) -> Part:
     name = f"database {database.name}"
-    if not is_there(database):
-        return
     found = database.version()
     told = found or UNNUMBERED
     if found is not None and found not in VERSIONS:
-        yield Part(name, told, HEAD, Todo.NEWER, "Install that release, or bring back a backup from before.")
-    elif found == HEAD:
-        yield Part(name, told, HEAD, Todo.CURRENT)
-    elif dry_run:
-        yield Part(name, told, HEAD, Todo.UPGRADE, "Back it up first; then  regulars upgrade")
-    else:
-        with database.write():  # whoever first writes brings the tables up to date
-            pass
-        yield Part(name, told, HEAD, Todo.UPGRADED)
+        return Part(name, told, HEAD, Todo.NEWER, "Install that release, or bring back a backup from before.")
+    if found == HEAD:
+        return Part(name, told, HEAD, Todo.CURRENT)
+    if dry_run:
+        return Part(name, told, HEAD, Todo.UPGRADE, "Back it up first; then  regulars upgrade")
+    with database.write():  # whoever first writes brings the tables up to date
+        pass
+    return Part(name, told, HEAD, Todo.UPGRADED)
 
 
 def _formats(home: Home) -> Iterator[Part]:

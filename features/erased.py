@@ -74,7 +74,7 @@ def read_erased(home: Home) -> Erased:
     return _read(path, (found.st_ino, found.st_size, found.st_mtime_ns))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def _read(path: Path, _state: tuple[int, int, int]) -> Erased:
     given = json.loads(path.read_text(encoding="utf-8"))
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -18,6 +20,9 @@ from pydantic_settings import (
 from features.errors import ConfigError
 from features.nightly_settings import NightlySettings
 
+PREFIX = "REGULARS_"
+#: Names of shops stand in keys, in cookies, in names of environment variables and in labels of metrics.
+TENANT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 #: Models that may be set apart from the others.
 SET_APART = ("churn", "propensity", "value", "uplift")
 
@@ -64,9 +69,17 @@ class PrivacySettings(BaseModel):
 class Settings(BaseSettings):
     """Everything a shop may set; each has a default that works on two cores and 24 GiB."""
 
-    model_config = SettingsConfigDict(env_prefix="REGULARS_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     home: Path = Field(Path(".regulars"), description="Where all data, features, models and scores are kept.")
+    tenants: dict[str, Path] = Field(
+        {},
+        description='Several shops in one server: [tenants] with north = "/srv/north", each its data home; see '
+        "docs/tenants.md.",
+    )
+    tenant: str | None = Field(
+        None, description="Which of them a command is for; --tenant of every command says it too."
+    )
     threads: int = Field(min(os.cpu_count() or 2, 8), ge=1, description="Threads for DuckDB, LightGBM and ALS.")
     memory_limit: str = Field(
         "4GB",
@@ -166,6 +179,15 @@ class Settings(BaseSettings):
             raise ValueError(f"no model is called {', '.join(unknown)}; those are {', '.join(SET_APART)}")
         return models
 
+    @field_validator("tenants")
+    @classmethod
+    def _are_names(cls, tenants: dict[str, Path]) -> dict[str, Path]:
+        if wrong := [name for name in tenants if not TENANT_NAME.fullmatch(name)]:
+            raise ValueError(
+                f"'{wrong[0]}' cannot name a shop: names are lower-case letters, digits and hyphens within, 40 at most"
+            )
+        return tenants
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -189,23 +211,52 @@ def config_file() -> Path:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings in force. Raises ConfigError naming the first setting that is wrong."""
+    """What the settings file and the environment say. Raises ConfigError naming the first setting that is wrong."""
+    return read_settings(Settings, config_file(), PREFIX, overrides)
+
+
+def read_settings(kind: type[Settings], file: Path, prefix: str, given: Mapping[str, Any]) -> Settings:
+    """The settings of `kind`, which reads `file` and variables that begin with `prefix`; `given` wins over both.
+
+    Raises ConfigError naming the first setting that is wrong.
+    """
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return kind(_env_prefix=prefix, **given)  # type: ignore[call-arg]  # its types know the settings alone
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         allowed = ", ".join(Settings.model_fields)
-        variable = f"REGULARS_{str(first['loc'][0]).upper()}"
+        variable = f"{prefix}{str(first['loc'][0]).upper()}"
         raise ConfigError(
             f"Setting '{name}': {first['msg']} (got {first.get('input')!r}). "
-            f"Correct it in {config_file()} or {variable}; settings are: {allowed}."
+            f"Correct it in {file} or {variable}; settings are: {allowed}."
         ) from None
     except ValueError as error:  # a TOML file that does not parse
-        raise ConfigError(f"{config_file()} cannot be read: {error}. Correct it: lines are  name = value.") from None
+        raise ConfigError(f"{file} cannot be read: {error}. Correct it: lines are  name = value.") from None
+
+
+def server_settings(**overrides: object) -> Settings:
+    """What a server goes by: the settings of its one shop; where `tenants` names several and none is chosen, its own.
+
+    Raises ConfigError.
+    """
+    # What a shop's settings are made of stands beside, and needs the settings of this module.
+    from features.tenants import check_server, shop_settings
+
+    found = load_settings(**overrides)
+    if found.tenant is not None:
+        return shop_settings(found, found.tenant)
+    if found.tenants:
+        check_server(found)
+    return found
 
 
 @lru_cache(maxsize=1)
 def current_settings() -> Settings:
-    """The settings of this process, read once."""
-    return load_settings()
+    """The settings of this process's shop, read once. Raises ConfigError where there are several and none is chosen."""
+    found = server_settings()
+    if found.tenants:
+        raise ConfigError(
+            f"There are several shops ({', '.join(found.tenants)}). Say which one:  --tenant NAME   or REGULARS_TENANT."
+        )
+    return found

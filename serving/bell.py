@@ -10,6 +10,7 @@ import hashlib
 import logging
 import socket
 import threading
+from contextvars import copy_context
 from typing import Any
 
 from features.errors import ConfigError
@@ -38,7 +39,7 @@ class Bell:
         """Listen and tell, in threads of their own: no answer waits for Redis."""
         if self._client is not None:
             for work in (self._listen, self._tell):
-                threading.Thread(target=work, name="regulars-bell", daemon=True).start()
+                threading.Thread(target=copy_context().run, args=(work,), name="regulars-bell", daemon=True).start()
 
     def ring(self) -> None:
         """Tell the others soon. Call it after the commit."""

@@ -14,9 +14,10 @@ import serving.cli_keys
 import serving.cli_privacy
 import training.cli
 from features.home import Home
-from features.settings import current_settings, load_settings
+from features.settings import current_settings, server_settings
 from features.terminal import out, print_json, print_table, run
 from serving.cli_nightly import nightly
+from serving.cli_tenant import tenant_option, with_tenant
 
 if TYPE_CHECKING:
     from serving.state import State
@@ -32,7 +33,16 @@ ORDER = (
 
 
 class InOrder(typer.core.TyperGroup):
-    """Lists commands in ORDER; any others come last."""
+    """Lists commands in ORDER; any others come last. Each says by --tenant for which shop it is."""
+
+    def __init__(self, **about: Any) -> None:
+        super().__init__(**about)
+        self.params.append(tenant_option())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name."""
+        found = super().get_command(ctx, cmd_name)
+        return None if found is None else with_tenant(found)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in order."""
@@ -189,8 +199,11 @@ def serve(
     from serving.exposure import safe_host
     from serving.server import serve as become_server
 
-    overrides = {"workers": workers, "pin": pin}
-    settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    settings = server_settings()
+    if pin is not None and settings.tenants:
+        raise typer.BadParameter("a scoring is of one shop: name it by --tenant", param_hint="--pin")
+    given = {name: value for name, value in {"workers": workers, "pin": pin}.items() if value is not None}
+    settings = settings.model_copy(update=given)
     become_server(host=safe_host(host or settings.host, settings), port=port or settings.port, settings=settings)
 
 
@@ -248,8 +261,10 @@ def doctor(as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from serving.doctor import Status, examine
+    from serving.doctor_shops import examine_shops
 
-    findings = examine(current_settings())
+    settings = server_settings()
+    findings = examine_shops(settings) if settings.tenants else examine(settings)
     broken = [finding for finding in findings if finding.status is Status.BROKEN]
     if as_json:
         print_json({"healthy": not broken, "findings": [asdict(finding) for finding in findings]})

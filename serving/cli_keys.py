@@ -21,7 +21,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 PER_MINUTE = 60_000
 
 
-@app.command(epilog="Example:  regulars keys create --scope site --name 'shop front'")
+@app.command(
+    epilog="Example:  regulars keys create --scope site --name 'shop front'   or, of several shops, --tenant NAME"
+)
 def create(
     scope: Annotated[KeyScope, typer.Option(help="site: recommendations, events. retention: customers. admin: all.")],
     name: Annotated[str, typer.Option(help="Who will use it; shown in the list.")] = "",
@@ -71,7 +73,8 @@ def _keys() -> Keys:
     from serving.database import open_database
     from serving.keys import Keys
 
-    return Keys(open_database(current_settings()))
+    settings = current_settings()
+    return Keys(open_database(settings), tenant=settings.tenant)
 
 
 def _shown(key: ApiKey) -> dict[str, str | int | None]:

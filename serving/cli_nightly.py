@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from features.errors import NotReadyError
+from features.errors import ConfigError, NotReadyError
 from features.home import Home
-from features.settings import current_settings
+from features.settings import current_settings, server_settings
 from features.terminal import out, print_json, print_table, progress
 from training.cli_arguments import AsJson
 
@@ -23,6 +23,9 @@ def nightly(
     accept: Annotated[
         str | None, typer.Option(help="Why the data are right although a floor held them.", show_default=False)
     ] = None,
+    all_tenants: Annotated[
+        bool, typer.Option("--all-tenants", help="Of several shops, each in turn; --dry-run and --json go along.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     r"""Everything a night needs, in one run: from new orders to new scores, and word of how it went.
@@ -45,6 +48,9 @@ def nightly(
     look at, 4 another run is going on. Timers, webhooks and alerts:
     docs/nightly.md.
     """
+    if all_tenants:
+        _all_tenants([f"--{name}" for name, asked in (("dry-run", dry_run), ("json", as_json)) if asked])
+        return
     settings = current_settings()
     if status:
         _status(as_json=as_json)
@@ -76,6 +82,18 @@ def nightly(
     code = EXIT_CODES[run.result or Status.FAILED]
     if code:
         raise typer.Exit(code)
+
+
+def _all_tenants(options: list[str]) -> None:
+    from serving.nightly.every_shop import every_shop, worst
+
+    server = server_settings()
+    if not server.tenants:
+        raise ConfigError("--all-tenants is for several shops, and none are named. See [tenants] in docs/tenants.md.")
+    codes = every_shop(server, options)
+    progress.print(", ".join(f"{name}: {code}" for name, code in codes.items()))
+    if worst([*codes.values()]):
+        raise typer.Exit(worst([*codes.values()]))
 
 
 def _now() -> datetime:

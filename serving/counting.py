@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from features.settings import current_settings
+from features.settings import server_settings
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 # Whoever imported the library before us has settled it already.
-if current_settings().workers == 1 and "prometheus_client.values" not in sys.modules:
+if server_settings().workers == 1 and "prometheus_client.values" not in sys.modules:
     os.environ.pop(SHARED, None)

@@ -56,7 +56,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Everything looked at, in the order in which it builds up. One broken part never hides the others."""
     home = Home(settings.home)
     looks: list[tuple[str, Callable[[], Iterator[Finding]], str]] = [
-        ("installed", _installed, "make env"),
+        ("installed", installed, "make env"),
         ("configured", lambda: configured(settings), "Correct regulars.toml or REGULARS_*."),
         ("loaded", lambda: loaded(home), "regulars ingest --replace with your source"),
         ("enough", lambda: enough(settings), "Load more customers or history, or set horizon_days."),
@@ -65,7 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("scored", lambda: _scored(home), "regulars score"),
         ("privacy", lambda: _erased(home), "Bring back privacy/ from a backup."),
         ("nightly", lambda: nights(home), "regulars nightly"),
-        ("served", lambda: _served(settings), "regulars serve"),
+        ("served", lambda: served(settings), "regulars serve"),
     ]
     findings: list[Finding] = []
     for area, look, repair in looks:
@@ -79,7 +79,8 @@ def examine(settings: Settings) -> list[Finding]:
     return findings
 
 
-def _installed() -> Iterator[Finding]:
+def installed() -> Iterator[Finding]:
+    """Python, the libraries that everything needs, and the data of the demo."""
     yield Finding("installed", "python", Status.OK, platform.python_version())
     yield Finding("installed", "regulars", Status.OK, importlib.metadata.version("regulars"))
     for library in _LIBRARIES:
@@ -262,7 +263,8 @@ def nights(home: Home) -> Iterator[Finding]:
         yield Finding("nightly", "run cut short", Status.STALE, told, "regulars nightly resumes it")
 
 
-def _served(settings: Settings) -> Iterator[Finding]:
+def served(settings: Settings) -> Iterator[Finding]:
+    """Whether a server answers where the settings say."""
     address = f"http://{settings.host}:{settings.port}"
     if answers(settings.host, settings.port):
         yield Finding("served", "server", Status.OK, f"answers on {address}")

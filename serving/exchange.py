@@ -108,9 +108,15 @@ def as_json(value: Any) -> Response:
     return JsonAnswer(msgspec.json.encode(value))
 
 
-def with_validator(request: Request, content: bytes, *, kind: str, headers: dict[str, str] | None = None) -> Response:
-    """Content with an ETag: 304 to a client that has it, compressed for one that reads gzip."""
-    tag = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+def with_validator(
+    request: Request, content: bytes, *, kind: str, headers: dict[str, str] | None = None, of_shop: bool = True
+) -> Response:
+    """Content with an ETag: 304 to a client that has it, compressed for one that reads gzip.
+
+    `of_shop`: another shop's answer has another tag, though it hold the same.
+    """
+    owner = (request.scope["runtime"].settings.tenant if of_shop else None) or ""
+    tag = f'"{hashlib.blake2b(content, digest_size=12, key=owner.encode()).hexdigest()}"'
     said = {**(headers or {}), "ETag": tag, "Vary": "Accept, Accept-Encoding, Accept-Language"}
     if tag in [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=said)

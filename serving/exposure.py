@@ -24,8 +24,11 @@ def is_loopback(host: str) -> bool:
 
 
 def safe_host(host: str, settings: Settings) -> str:
-    """The address asked for, or the loopback one where no key exists; then it says so."""
-    if is_loopback(host) or _any_key(settings):
+    """The address asked for, or the loopback one where no key exists; then it says so.
+
+    A server of several shops never answers without a key, and so may listen anywhere.
+    """
+    if settings.tenants or is_loopback(host) or any_key(settings):
         return host
     progress.print(
         f"[yellow]note[/] No API key exists, so the server listens on {LOOPBACK} and not on {escape(host)}. "
@@ -34,7 +37,8 @@ def safe_host(host: str, settings: Settings) -> str:
     return LOOPBACK
 
 
-def _any_key(settings: Settings) -> bool:
+def any_key(settings: Settings) -> bool:
+    """Whether a key was ever made, revoked or not."""
     try:
         return bool(Keys(open_database(settings)).all())
     except StoreAwayError:

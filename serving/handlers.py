@@ -178,8 +178,12 @@ async def ready(request: Request) -> Response:
     """GET /readyz: the server answers, from what, and what is away. It listens only once its scores are warm."""
     runtime = runtime_of(request)
     version, problems = runtime.holder.state.version, dict(runtime.problems)
-    status: Literal["ok", "degraded", "empty"] = "empty" if version is None else "degraded" if problems else "ok"
-    return as_json(Readiness(status=status, scores_version=version, problems=problems))
+    return as_json(Readiness(status=status_of(runtime), scores_version=version, problems=problems))
+
+
+def status_of(runtime: Runtime) -> Literal["ok", "degraded", "empty"]:
+    """How a shop stands."""
+    return "empty" if runtime.holder.state.version is None else "degraded" if runtime.problems else "ok"
 
 
 async def metrics(request: Request) -> Response:

@@ -3,6 +3,9 @@
 A key reads `rg_<scope>_<id>_<secret>`. The id finds the row; the secret is 256 random bits, so one SHA-256 is as
 safe as a slow password hash and does not slow each request. A copy of the hashes lies beside the scores, so that a
 server started while the database is away still knows its keys.
+
+Where a server has several shops, a key reads `rg_<shop>_<scope>_<id>_<secret>`, and what is hashed is all of it: it
+opens its own shop alone, whatever shop's name is written into it and into whosever database its row is copied.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from serving.scopes import KeyScope
 
 COPY = "keys.json"
 DOORBELL = "keys.doorbell"
-_KEY = re.compile(r"rg_(site|retention|admin)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_KEY = re.compile(
+    r"rg_((?P<shop>[a-z0-9-]{1,40})_)?(?P<scope>site|retention|admin)_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})"
+)
 #: Compared with where no key has the id, so that the answer takes as long.
 _NO_HASH = "0" * 64
 
@@ -46,22 +51,26 @@ class ApiKey:
 
 
 class Keys:
-    """The keys of one database."""
+    """The keys of one database. `tenant` names the shop, where a server has several."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, tenant: str | None = None) -> None:
         self.database = database
+        self.tenant = tenant
         self.copy = database.folder / COPY
         self.doorbell = Doorbell(database.folder / DOORBELL)
 
     def create(self, scope: KeyScope, *, name: str, per_minute: int, at: datetime) -> tuple[ApiKey, str]:
         """A new key and its text, which is shown this once."""
         secret = secrets.token_urlsafe(32)
-        key = ApiKey(secrets.token_hex(6), scope, name, _hash(secret), per_minute, at)
+        key_id = secrets.token_hex(6)
+        text = f"rg_{scope}_{key_id}_{secret}" if self.tenant is None else f"rg_{self.tenant}_{scope}_{key_id}_{secret}"
+        hashed = _hash(secret if self.tenant is None else text)
+        key = ApiKey(key_id, scope, name, hashed, per_minute, at)
         row = {name: getattr(key, name) for name in keys.c.keys()}  # noqa: SIM118
         with self.database.write() as connection:
             connection.execute(sa.insert(keys), [row | {"scope": scope.value}])
         self._changed()
-        return key, f"rg_{scope}_{key.key_id}_{secret}"
+        return key, text
 
     def revoke(self, key_id: str, *, at: datetime) -> ApiKey:
         """The key, revoked; servers refuse it within a second. Raises RegularsError when no key has that id."""
@@ -99,6 +108,12 @@ def read_copy(path: Path) -> list[ApiKey] | None:
         return None
 
 
+def shop_named_in(text: str) -> str | None:
+    """The shop that a key says it is of; None where it is no key, or one of a server of one shop."""
+    parts = _KEY.fullmatch(text)
+    return None if parts is None else parts["shop"]
+
+
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -106,7 +121,8 @@ def _hash(secret: str) -> str:
 class KeyRing:
     """The keys in force, looked up by id."""
 
-    def __init__(self, found: Sequence[ApiKey], *, exist: bool | None = None) -> None:
+    def __init__(self, found: Sequence[ApiKey], *, exist: bool | None = None, tenant: str | None = None) -> None:
+        self.tenant = tenant
         # Revoked ones count: a shop that ever made a key is not open again.
         self.exist = bool(found) if exist is None else exist
         self._by_id = {key.key_id: key for key in found if key.revoked_at is None}
@@ -118,11 +134,11 @@ class KeyRing:
     def find(self, text: str) -> ApiKey | None:
         """The key that the text is, or None. How long it takes says nothing of the secret."""
         parts = _KEY.fullmatch(text)
-        key = None if parts is None else self._by_id.get(parts.group(2))
+        key = None if parts is None or parts["shop"] != self.tenant else self._by_id.get(parts["id"])
         expected = _NO_HASH if key is None else key.hash
-        given = _hash("" if parts is None else parts.group(3))
+        given = _hash("" if parts is None else parts["secret"] if self.tenant is None else text)
         matches = hmac.compare_digest(given, expected)
-        return key if matches and parts is not None and key is not None and key.scope == parts.group(1) else None
+        return key if matches and parts is not None and key is not None and key.scope == parts["scope"] else None
 
 
 def now_utc() -> datetime:

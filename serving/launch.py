@@ -9,7 +9,7 @@ import argparse
 
 from _bentoml_impl.server import serve_http
 
-from features.settings import current_settings
+from features.settings import server_settings
 from serving import logs
 from serving.service import Regulars
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--host", required=True, help="Address to listen on.")
     parser.add_argument("--port", required=True, type=int, help="Port to listen on.")
     given = parser.parse_args()
-    logs.install(current_settings())
+    logs.install(server_settings())
     # What BentoML's command does; the service's own serve_http would set the log up as commands have it. The decorator
     # makes a service of the class, which type checkers do not see.
     Regulars.inject_config()  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,8 @@ from features.errors import RegularsError
 from features.settings import Settings
 
 LOGGER = "regulars"
+#: The shop that is worked for, where a server has several.
+TENANT: ContextVar[str | None] = ContextVar("tenant", default=None)
 
 
 class JsonLines(logging.Formatter):
@@ -31,7 +34,7 @@ class JsonLines(logging.Formatter):
             "process": os.getpid(),
             "message": record.getMessage(),
         }
-        line |= getattr(record, "fields", {})
+        line |= fields_of(record)
         if record.exc_info:
             line["exception"] = exception_text(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -42,7 +45,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        fields = dict(getattr(record, "fields", {}))
+        fields = fields_of(record)
         where = fields.pop("where", "")
         told = "".join(f" {name}={value}" for name, value in fields.items())
         return f"{super().format(record)}{told}" + (f"\n{where}" if where else "")
@@ -50,6 +53,13 @@ class Lines(logging.Formatter):
     def formatException(self, ei: Any) -> str:  # noqa: N802 the library's name
         """The exception, without what may quote a customer."""
         return exception_text(ei)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What was given with a record, and which shop it is of where there are several."""
+    fields = dict(getattr(record, "fields", {}))
+    tenant = TENANT.get()
+    return fields if tenant is None else {"tenant": tenant, **fields}
 
 
 def exception_text(exception: Any) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -12,22 +14,31 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 #: Placements are named by whoever calls; beyond so many, further ones are counted together.
 _MOST_PLACEMENTS = 100
 OTHER = "other"
+TENANT = "tenant"
 #: How a nightly run may come out.
 NIGHTLY_RESULTS = ("ok", "warned", "held", "failed")
 
 
 class Metrics:
-    """Counters of one server process, in a registry of their own; `text` adds up the workers'."""
+    """Counters of one server process, in a registry of their own; `text` adds up the workers'.
 
-    def __init__(self) -> None:
+    `tenant` names the shop that they are of, where a server has several: then each carries it as a label, and `text`
+    tells that shop's alone.
+    """
+
+    def __init__(self, tenant: str | None = None) -> None:
+        self.tenant = tenant
         self.registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests answered.", "route", "method", "status")
-        self.seconds = Histogram(
-            "regulars_request_seconds",
-            "Time to answer.",
-            ("route", "strategy"),
-            buckets=_BUCKETS,
-            registry=self.registry,
+        self.seconds: Histogram = self._labelled(
+            Histogram(
+                "regulars_request_seconds",
+                "Time to answer.",
+                self._labels("route", "strategy"),
+                buckets=_BUCKETS,
+                registry=self.registry,
+            ),
+            of_labels=True,
         )
         self.strategies = self._counter(
             "strategies", "Answers by the strategy that gave them.", "route", "strategy", "variant"
@@ -66,10 +77,22 @@ class Metrics:
         self._of_strategy: dict[tuple[str, str, str], Counter] = {}
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"regulars_{name}", what, labels, registry=self.registry)
+        made = Counter(f"regulars_{name}", what, self._labels(*labels), registry=self.registry)
+        return cast("Counter", self._labelled(made, of_labels=bool(labels)))
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
-        return Gauge(f"regulars_{name}", what, labels, registry=self.registry, multiprocess_mode="livemax")
+        made = Gauge(
+            f"regulars_{name}", what, self._labels(*labels), registry=self.registry, multiprocess_mode="livemax"
+        )
+        return cast("Gauge", self._labelled(made, of_labels=bool(labels)))
+
+    def _labels(self, *labels: str) -> tuple[str, ...]:
+        return labels if self.tenant is None else (*labels, TENANT)
+
+    def _labelled(self, metric: Any, *, of_labels: bool) -> Any:
+        if self.tenant is None:
+            return metric
+        return _OfTenant(metric, self.tenant) if of_labels else metric.labels(self.tenant)
 
     def count(self, route: str, method: str, status: int, strategy: str, seconds: float) -> None:
         """One request answered."""
@@ -114,5 +137,31 @@ class Metrics:
             return generate_latest(self.registry)
         folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
         everybody = CollectorRegistry()
-        MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        workers = MultiProcessCollector(everybody, path=folder)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody if self.tenant is None else _Own(workers, self.tenant))
+
+
+class _OfTenant:
+    """A metric whose label of the shop is given already."""
+
+    def __init__(self, metric: Any, tenant: str) -> None:
+        self._metric = metric
+        self._tenant = tenant
+
+    def labels(self, **labels: object) -> Any:
+        """The metric with the other labels."""
+        return self._metric.labels(**labels, **{TENANT: self._tenant})
+
+
+class _Own:
+    """What the workers counted, of one shop."""
+
+    def __init__(self, workers: Any, tenant: str) -> None:
+        self._workers = workers
+        self._tenant = tenant
+
+    def collect(self) -> Iterator[Any]:
+        """The metrics with the shop's samples alone."""
+        for metric in self._workers.collect():
+            metric.samples = [sample for sample in metric.samples if sample.labels.get(TENANT) == self._tenant]
+            yield metric

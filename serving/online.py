@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,7 +47,7 @@ class OnlineReader:
     def start(self) -> None:
         """Open the store in its thread, where there is one, so that the first answer need not wait for it."""
         if self.kept:
-            self._thread.submit(self._open)
+            self._thread.submit(copy_context().run, self._open)
 
     def close(self) -> None:
         """End the thread. A read not begun is not made."""
@@ -65,7 +66,7 @@ class OnlineReader:
         if self._waiting >= _MOST_WAITING:
             return OnlineFeatures(problem="the online store answers too slowly")
         self._waiting += 1
-        reading = self._thread.submit(self._read, customer_id, now)
+        reading = self._thread.submit(copy_context().run, self._read, customer_id, now)
         reading.add_done_callback(self._done)
         try:
             return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(reading)), seconds)

@@ -60,7 +60,7 @@ _SCRIPT = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#ui"});\n'
 
 async def document(request: Request) -> Response:
     """GET /openapi.json."""
-    return with_validator(request, _encoded(), kind="application/json")
+    return with_validator(request, _encoded(), kind="application/json", of_shop=False)
 
 
 async def page(_: Request) -> Response:

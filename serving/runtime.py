@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +22,7 @@ from serving.deadline import Deadline
 from serving.event_log import EventLog
 from serving.experiments import Experiments, assign, read_experiments
 from serving.group_commit import GroupCommit
-from serving.keys import KeyRing, Keys, now_utc, read_copy
+from serving.keys import ApiKey, KeyRing, Keys, now_utc, read_copy
 from serving.live import NO_INTEREST, Live
 from serving.live_feed import LiveFeed
 from serving.metrics import Metrics
@@ -64,6 +65,8 @@ class Runtime:
     online: OnlineReader
     bell: Bell
     nightly: NightlyWatch
+    #: One of several shops in its process: nobody is let in without a key, which says whose it is.
+    shared: bool = False
     tracing: Any = None  # OpenTelemetry's provider, where traces are wanted
     pauses: Pauses = field(default_factory=Pauses)
     contacts: Contacts = field(default_factory=Contacts)
@@ -72,6 +75,11 @@ class Runtime:
     _served: str | None = None
     _keys_heard: bytes | None = None
     _keys_read: float = float("-inf")
+
+    @property
+    def refreshing(self) -> Sequence[Callable[[], object]]:
+        """What is to be called about once a second."""
+        return (self.refresh,)
 
     @property
     def live(self) -> Live:
@@ -134,7 +142,7 @@ class Runtime:
             found = self.keys.all()
             if found:
                 self.keys.save_copy(found)
-            self.ring = KeyRing(found)
+            self.ring = self._ring_of(found, exist=bool(found))
             self._keys_heard, self._keys_read = heard, time.monotonic()
             self.problems.pop("keys", None)
         except StoreAwayError as error:
@@ -145,7 +153,10 @@ class Runtime:
     def _keys_without_database(self) -> KeyRing:
         found = read_copy(self.keys.copy)
         # SQLite lies beside the copy: without one, no key was ever made. Elsewhere keys may exist, so none is let in.
-        return KeyRing(found or [], exist=bool(found) or not self.database.is_sqlite)
+        return self._ring_of(found or [], exist=bool(found) or not self.database.is_sqlite)
+
+    def _ring_of(self, found: Sequence[ApiKey], *, exist: bool) -> KeyRing:
+        return KeyRing(found, exist=exist or self.shared, tenant=self.settings.tenant)
 
     def _look_around(self) -> None:
         found = {
@@ -224,10 +235,13 @@ def _experiments(settings: Settings) -> Experiments:
     return {} if settings.experiments_file is None else read_experiments(settings.experiments_file)
 
 
-def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: Holder | None = None) -> Runtime:
+def open_runtime(
+    settings: Settings, *, metrics: Metrics | None = None, holder: Holder | None = None, shared: bool = False
+) -> Runtime:
     """The parts that the settings ask for, around `holder` where it is there already, else with nothing loaded yet.
 
-    Raises ConfigError for a wrong experiments file.
+    `shared`: beside other shops in this process, whose requests are traced together. Raises ConfigError for a wrong
+    experiments file.
     """
     counted = metrics or Metrics()
     counted.known_strategies = frozenset(STRATEGIES)
@@ -246,7 +260,7 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: 
         commit=GroupCommit(events),
         outcomes=OutcomeLog(database),
         plans=PlanLog(database),
-        keys=Keys(database),
+        keys=Keys(database, tenant=settings.tenant),
         experiments=experiments,
         rules=RulesFile(settings.rules_file),
         metrics=counted,
@@ -254,7 +268,8 @@ def open_runtime(settings: Settings, *, metrics: Metrics | None = None, holder: 
         online=OnlineReader(settings),
         bell=bell,
         nightly=NightlyWatch(Home(settings.home)),
-        tracing=make_provider(settings),
+        shared=shared,
+        tracing=None if shared else make_provider(settings),
     )
 
 

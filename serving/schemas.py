@@ -246,6 +246,9 @@ class Health(Struct, frozen=True):
     scores_version: str | None
 
 
+ShopStatus = Literal["ok", "degraded", "empty", "away"]
+
+
 class Readiness(Struct, frozen=True):
     """Whether the server answers, from what, and what is away."""
 
@@ -255,6 +258,10 @@ class Readiness(Struct, frozen=True):
     ]
     scores_version: str | None
     problems: Annotated[dict[str, str], Meta(description="What is away or broken: scores, events, registry, keys.")]
+    tenants: Annotated[
+        dict[str, ShopStatus] | UnsetType,
+        Meta(description="Of a server of several shops, to whom shows the key of none: how each stands."),
+    ] = UNSET
 
 
 class FieldError(Struct, frozen=True):

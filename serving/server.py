@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.markup import escape
+
 from features.errors import RegularsError
-from features.settings import Settings
+from features.settings import PREFIX, Settings
+from features.tenants import prefix_of
+from features.terminal import progress
 from serving import starting
 
 LAUNCHER = "serving.launch"
@@ -51,6 +55,8 @@ def serve(*, host: str, port: int, settings: Settings) -> None:
     Raises RegularsError for a port in use, ConfigError for a setting the server could not start with.
     """
     starting.check(settings)
+    for problem in starting.not_ready(settings):
+        progress.print(f"[yellow]note[/] {escape(problem)} Until then it is answered with 503.", soft_wrap=True)
     if not is_free(host, port):
         raise RegularsError(
             f"Port {port} on {host} is in use. Stop what listens there, or take another:  "
@@ -59,7 +65,7 @@ def serve(*, host: str, port: int, settings: Settings) -> None:
     arguments = command(host=host, port=port)
     chosen = {"REGULARS_WORKERS": str(settings.workers)}
     if settings.pin is not None:
-        chosen["REGULARS_PIN"] = settings.pin
+        chosen[f"{PREFIX if settings.tenant is None else prefix_of(settings.tenant)}PIN"] = settings.pin
     os.execve(arguments[0], arguments, environment(settings.home) | chosen)  # noqa: S606
 
 

@@ -14,7 +14,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import RegularsError
-from features.settings import current_settings
+from features.settings import server_settings
 from serving import logs, protocol, starting
 
 NAME = "regulars"
@@ -27,10 +27,10 @@ async def _no_worker(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 runtime: Any = None
 api: ASGIApp = _no_worker
-starting.check(current_settings())
+starting.check(server_settings())
 starting.check_bentoml(BentoMLContainer.config.get() or {}, service=NAME)
 if bentoml.server_context.worker_index is not None:
-    logs.install(current_settings())
+    logs.install(server_settings())
     from serving.worker import make_worker, watch
 
     runtime, api = make_worker()
@@ -84,7 +84,8 @@ class Regulars:
             )
         self.stop = threading.Event()
         runtime.start()
-        watch(runtime.refresh, every=RELOAD_SECONDS, stop=self.stop)
+        for refresh in runtime.refreshing:
+            watch(refresh, every=RELOAD_SECONDS, stop=self.stop)
 
     @bentoml.on_shutdown
     def stop_watching(self) -> None:

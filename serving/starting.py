@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from features.errors import ConfigError, DataError, NotReadyError
+from features.errors import ConfigError, DataError, NotReadyError, RegularsError
 from features.formats import NewerFormatError
 from features.home import Home
 from features.lake import CURRENT, read_lake
 from features.settings import Settings
+from features.tenants import shop_settings
 from training.bundle import check_format, manifest_of
 
 
 def check(settings: Settings) -> None:
     """Raise ConfigError or DataError for a setting that the server could not start with, or a home of a later release.
 
-    What reads a file is imported only where the file is named: the process that watches workers stays small.
+    What reads a file is imported only where the file is named: the process that watches workers stays small. Of a
+    server of several shops, what is wrong with one of them is no reason for the others not to be served: `not_ready`.
     """
+    if settings.otlp_endpoint is not None:
+        from serving import tracing
+
+        tracing.check(settings)
+    if not settings.tenants:
+        check_shop(settings)
+
+
+def not_ready(settings: Settings) -> Iterator[str]:
+    """Of a server of several shops: what is wrong with each that cannot be served as it is."""
+    for name in settings.tenants:
+        try:
+            check_shop(shop_settings(settings, name))
+        except RegularsError as error:
+            yield str(error) if str(error).startswith("Shop") else f"Shop '{name}': {error}"
+
+
+def check_shop(settings: Settings) -> None:
+    """Raise ConfigError or DataError for what is wrong with the settings of one shop, or its home."""
+    if settings.tenant is not None and not settings.home.is_dir():
+        raise NotReadyError(f"its home {settings.home} does not exist. Correct [tenants], or load its orders.")
     if settings.experiments_file is not None:
         from serving.experiments import read_experiments
 
@@ -30,10 +53,6 @@ def check(settings: Settings) -> None:
         from serving.last_good import static_list
 
         static_list(Home(settings.home), settings.fallback_file)
-    if settings.otlp_endpoint is not None:
-        from serving import tracing
-
-        tracing.check(settings)
     if settings.live_redis is not None:
         from serving import bell
 

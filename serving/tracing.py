@@ -56,6 +56,8 @@ class Traced:
             span.update_name(f"{scope['method']} {route}")
             found |= {"http.request.method": scope["method"], "http.route": route}
             found["regulars.strategy"] = scope.get("strategy", "")
+            if "tenant" in scope:
+                found["regulars.tenant"] = scope["tenant"]
             span.set_attributes(found)
             if found.get("http.response.status_code", 500) >= 500:
                 span.set_status(Status(StatusCode.ERROR))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
-from features.settings import current_settings
+from features.settings import Settings, server_settings
 from serving import counting as counting  # settles how to count, before the metrics are made
 from serving.app import build_app
 from serving.collector import freeze
@@ -16,6 +18,9 @@ from serving.parent import end_with_parent
 from serving.reload import watch
 from serving.runtime import Runtime, open_holder, open_runtime
 from serving.workers import fork_workers
+
+if TYPE_CHECKING:
+    from serving.shops import Shops
 
 __all__ = ["make_worker", "watch"]
 
@@ -37,21 +42,37 @@ _IMPORTED_LATER = (
 )
 
 
-def make_worker() -> tuple[Runtime, ASGIApp]:
+def make_worker() -> tuple[Runtime | Shops, ASGIApp]:
     """The parts of this worker and the application over them. With several workers, returns in each of them.
 
     Nothing that belongs to one process is open before the fork: no database, no event loop.
     """
-    settings, metrics = current_settings(), Metrics()
+    settings = server_settings()
     end_with_parent()
     leave_pandas_out()
+    if settings.tenants:
+        from serving.shops import Shops  # what a server of one shop has no use for
+
+        shops = Shops(settings)
+        _fork(settings, shops.preload)
+        return shops, shops.app()
+    metrics = Metrics()
     holder = open_holder(settings, metrics)
+
+    def preload() -> None:
+        holder.refresh()
+        holder.kept = holder.state
+
+    _fork(settings, preload)
+    runtime = open_runtime(settings, metrics=metrics, holder=holder)
+    return runtime, build_app(runtime)
+
+
+def _fork(settings: Settings, preload: Callable[[], object]) -> None:
+    """Return in each of the workers that the settings ask for, with what `preload` loads in memory once."""
     if settings.workers > 1:
         for name in _IMPORTED_LATER:
             importlib.import_module(name)
-        holder.refresh()
-        holder.kept = holder.state
+        preload()
         freeze()
         fork_workers(settings.workers)
-    runtime = open_runtime(settings, metrics=metrics, holder=holder)
-    return runtime, build_app(runtime)

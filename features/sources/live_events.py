@@ -70,6 +70,17 @@ def database_url(settings: Settings) -> str:
     return named.replace("postgresql://", "postgresql+psycopg://", 1) if named.startswith("postgresql://") else named
 
 
+def database_place(settings: Settings) -> tuple[object, ...]:
+    """Which database that is, whoever logs in to it by whichever driver: a file, or host, port, name and options."""
+    try:
+        url = sa.make_url(database_url(settings))
+    except sa.exc.ArgumentError:  # who opens it says so
+        return (settings.database_url,)
+    if url.get_backend_name() == "sqlite":
+        return ("sqlite", str(Path(url.database or "").resolve()))
+    return (url.get_backend_name(), url.host, url.port or 5432, url.database, tuple(sorted(url.query.items())))
+
+
 def pull(settings: Settings, scratch: Path, *, since: Mapping[str, str], say: Callable[[str], None]) -> Pulled:
     """Write what is new since `since` (a row number per table of the log) as Parquet files into `scratch`.
 

@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse, Response
 
 from serving.console.assets import assets
 from serving.console.forms import as_type, asked_of, read_form
-from serving.console.pages import RETENTION, needs_no_key
-from serving.console.sessions import COOKIE, LASTS, Sessions
+from serving.console.pages import RETENTION, needs_no_key, sessions_of
+from serving.console.sessions import COOKIE, LASTS
 from serving.console.visit import LANGUAGE_COOKIE, THEME_COOKIE, Visit
 from serving.exchange import with_validator
 
@@ -68,7 +68,7 @@ async def log_in(visit: Visit) -> Response:
             fault = "This key is for the shop's site. The console needs one of scope retention or admin."
             return _form(visit, to=to, name=asked.name, fault=fault, status=403)
     name = asked.name or (key.name if key is not None else "") or "agent"
-    sessions = Sessions(runtime.database)
+    sessions = sessions_of(visit.request)
     token = await asyncio.to_thread(sessions.open, None if key is None else key.key_id, name=name, at=visit.now)
     answer = RedirectResponse(to, status_code=303)
     answer.set_cookie(
@@ -100,7 +100,7 @@ async def log_out(visit: Visit) -> Response:
     """POST /console/logout: the session is worth nothing any more."""
     await visit.form(_Looks)
     if visit.session is not None:
-        await asyncio.to_thread(Sessions(visit.runtime.database).close, visit.session)
+        await asyncio.to_thread(sessions_of(visit.request).close, visit.session)
     answer = RedirectResponse("/console/login", status_code=303)
     answer.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
     return answer
@@ -121,7 +121,7 @@ async def static(visit: Visit) -> Response:
     found = assets().get(visit.request.path_params["name"])
     if found is None:
         return visit.page("problem.html", status=404, code=404, detail="")
-    return with_validator(visit.request, found.content, kind=found.kind)
+    return with_validator(visit.request, found.content, kind=found.kind, of_shop=False)
 
 
 async def nowhere(visit: Visit) -> Response:

@@ -58,7 +58,7 @@ class _Rollback(Struct, frozen=True):
 def registry_of(visit: Visit) -> Registry:
     """The registry of this server's data home."""
     home = visit.runtime.holder.home
-    return _registries.setdefault(home, Registry(home))
+    return _registries.setdefault(home, Registry(home, tenant=visit.runtime.settings.tenant))
 
 
 async def the_page(visit: Visit) -> Response:

@@ -94,10 +94,15 @@ async def visit_of(request: Request) -> Visit:
     token = request.cookies.get(COOKIE)
     if token is None:
         return Visit(request)
-    sessions = Sessions(runtime_of(request).database)
-    session = await asyncio.to_thread(sessions.find, token, at=now_utc())
+    session = await asyncio.to_thread(sessions_of(request).find, token, at=now_utc())
     scope = None if session is None else _scope(request, session)
     return Visit(request) if session is None or scope is None else Visit(request, session, scope)
+
+
+def sessions_of(request: Request) -> Sessions:
+    """The sessions of the shop that is asked."""
+    runtime = runtime_of(request)
+    return Sessions(runtime.database, tenant=runtime.settings.tenant)
 
 
 def _scope(request: Request, session: Session) -> KeyScope | None:

@@ -1,31 +1,33 @@
-"""What is worked out once from what a page is made of, such as a scoring, and kept until another takes its place."""
+"""What is worked out once from what a page is made of, such as a scoring, and kept for as long as that is."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
 class PerState(Generic[S, T]):
-    """A function of one thing, or of a tuple of them, that remembers its last answer."""
+    """A function of one thing, or of a tuple of them, that remembers its answer until one of them is gone.
+
+    Several shops in one process each have their scoring, so the last answer alone would be of whoever asked last.
+    """
 
     def __init__(self, make: Callable[[S], T]) -> None:
         self._make = make
-        self._last: tuple[S, T] | None = None
+        self._known: tuple[tuple[tuple[weakref.ref[Any], ...], T], ...] = ()
 
     def __call__(self, of: S) -> T:
         """The answer for it."""
-        last = self._last
-        if last is None or not _same(last[0], of):
-            # Two threads may both work it out; either answer is right.
-            last = self._last = (of, self._make(of))
-        return last[1]
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return all(a is b for a, b in zip(one, other, strict=True))
-    return one is other
+        parts = of if isinstance(of, tuple) else (of,)
+        for references, answer in self._known:
+            if all(reference() is part for reference, part in zip(references, parts, strict=True)):
+                return answer
+        made = self._make(of)
+        # Two threads may both work it out, and one's note of it be lost; either answer is right.
+        still = [entry for entry in self._known if all(reference() is not None for reference in entry[0])]
+        self._known = ((tuple(map(weakref.ref, parts)), made), *still)
+        return made

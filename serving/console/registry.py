@@ -28,10 +28,11 @@ class RegistryBusyError(RegularsError):
 
 
 class Registry:
-    """The registry of one data home."""
+    """The registry of one data home. `tenant` names its shop, where a server has several."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, tenant: str | None = None) -> None:
         self.home = home
+        self.tenant = tenant
         self._asking = asyncio.Lock()
 
     async def at_hand(self) -> list[dict[str, Any]] | None:
@@ -77,7 +78,11 @@ class Registry:
 
     async def _run(self, arguments: Sequence[str], *, who: str | None) -> bytes:
         """What `regulars` with those arguments prints. They name no option but ours: values stand behind an =."""
-        chosen = {"REGULARS_HOME": str(self.home.root.resolve()), "COLUMNS": "1000", "NO_COLOR": "1"}
+        chosen = {"COLUMNS": "1000", "NO_COLOR": "1"}
+        if self.tenant is None:
+            chosen["REGULARS_HOME"] = str(self.home.root.resolve())
+        else:
+            chosen["REGULARS_TENANT"] = self.tenant
         if who is not None:
             chosen["REGULARS_WHO"] = who
         process = await asyncio.create_subprocess_exec(

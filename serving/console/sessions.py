@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from serving.database import Database, sessions
 
 COOKIE = "regulars_session"
+#: Stands in no name of a shop and in no random part.
+_JOINT = "."
 #: A working day; then the key is asked for again.
 LASTS = timedelta(hours=12)
 
@@ -32,14 +34,18 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one database. Every method may raise StoreAwayError."""
+    """The sessions of one database. Every method may raise StoreAwayError.
 
-    def __init__(self, database: Database) -> None:
+    Where a server has several shops, a token begins with the name of its own, `tenant`, which the hash covers too.
+    """
+
+    def __init__(self, database: Database, *, tenant: str | None = None) -> None:
         self.database = database
+        self.before = "" if tenant is None else f"{tenant}{_JOINT}"
 
     def open(self, key_id: str | None, *, name: str, at: datetime) -> str:
         """The token of a new session, known from now on to the browser alone. Sessions that ended are forgotten."""
-        token = secrets.token_urlsafe(32)
+        token = f"{self.before}{secrets.token_urlsafe(32)}"
         row = {
             "token_hash": _hash(token),
             "key_id": key_id,
@@ -54,6 +60,8 @@ class Sessions:
 
     def find(self, token: str, *, at: datetime) -> Session | None:
         """The session of that token; None when there is none, it ended, or it was closed."""
+        if not token.startswith(self.before):
+            return None
         row = sessions.c
         wanted = sa.select(row.token_hash, row.key_id, row.name, row.csrf).where(
             row.token_hash == _hash(token), row.expires_at > at
@@ -66,6 +74,12 @@ class Sessions:
         """End a session: its token is worth nothing from now on."""
         with self.database.write() as connection:
             connection.execute(sa.delete(sessions).where(sessions.c.token_hash == session.token_hash))
+
+
+def shop_named_in(token: str) -> str | None:
+    """The shop that a token says it is of; None where it names none."""
+    name, joint, _ = token.partition(_JOINT)
+    return name if joint else None
 
 
 def _hash(token: str) -> str:

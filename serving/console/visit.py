@@ -43,6 +43,11 @@ class Visit:
         return runtime_of(self.request)
 
     @property
+    def shop(self) -> str:
+        """The shop's name, where the server has several and who asks is logged in to one."""
+        return "" if self.session is None else self.runtime.settings.tenant or ""
+
+    @property
     def state(self) -> State:
         """The scoring that answers now."""
         return self.runtime.holder.state

@@ -31,11 +31,11 @@ class Notice:
     payload: dict[str, Any]
 
 
-def notice_of(run: RunRecord) -> Notice:
-    """The notice on a run whose result is known."""
+def notice_of(run: RunRecord, *, shop: str | None = None) -> Notice:
+    """The notice on a run whose result is known. `shop` names whose it is, where there are several."""
     result = run.result or Status.FAILED
     host = socket.gethostname()
-    subject = f"Regulars nightly on {host}: {_TITLES[result]}"
+    subject = f"Regulars nightly on {host}{'' if shop is None else f' for {shop}'}: {_TITLES[result]}"
     lines = [subject, f"Run {run.run}" + (f", resumed {run.resumed} times" if run.resumed else "")]
     if result in _MEANWHILE:
         lines.append(_MEANWHILE[result])
@@ -51,6 +51,7 @@ def notice_of(run: RunRecord) -> Notice:
         "schema": SCHEMA,
         "event": "nightly",
         "host": host,
+        **({} if shop is None else {"tenant": shop}),
         "run": run.run,
         "started_at": run.started_at,
         "result": result,

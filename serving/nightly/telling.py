@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.errors import ConfigError, RegularsError
-from features.settings import Settings
+from features.settings import PREFIX, Settings
+from features.tenants import prefix_of
 from features.terminal import step
 from serving.nightly.mail import Login
 from serving.nightly.mail import send as send_mail
@@ -50,7 +51,7 @@ def channels(settings: Settings) -> list[str]:
 
 def send(settings: Settings, run: RunRecord) -> Done:
     """Send the notice on a run to whoever is to be told."""
-    notice, found, sent = notice_of(run), Findings(), []
+    notice, found, sent = notice_of(run, shop=settings.tenant), Findings(), []
     hook = _webhook(settings)
     if hook is not None:
         try:
@@ -62,24 +63,33 @@ def send(settings: Settings, run: RunRecord) -> Done:
     if settings.nightly.mail_to:
         try:
             with step(f"Mailing by {settings.nightly.smtp_host}"):
-                send_mail(settings.nightly, notice, login=_login())
+                send_mail(settings.nightly, notice, login=_login(settings))
             sent.append("e-mail")
         except RegularsError as error:
             found.add(Status.WARNED, told(error), "Correct [nightly] in regulars.toml.")
     return found.done(sent=sent)
 
 
+def secret_of(settings: Settings, variable: str) -> str:
+    """The variable's value, "" where it is unset; of several shops, the shop's own goes before what all have."""
+    if settings.tenant is not None:
+        own = f"{prefix_of(settings.tenant)}{variable.removeprefix(PREFIX)}"
+        if own in os.environ:
+            return os.environ[own]
+    return os.environ.get(variable, "")
+
+
 def _webhook(settings: Settings) -> Webhook | None:
-    url = os.environ.get(WEBHOOK, "").strip()
+    url = secret_of(settings, WEBHOOK).strip()
     if not url:
         return None
     asked = settings.nightly
-    secret = os.environ.get(SECRET) or None
+    secret = secret_of(settings, SECRET) or None
     return Webhook(url, secret, asked.webhook_seconds, asked.notify_tries, asked.notify_wait_seconds)
 
 
-def _login() -> Login | None:
-    user, password = os.environ.get(USER), os.environ.get(PASSWORD)
+def _login(settings: Settings) -> Login | None:
+    user, password = secret_of(settings, USER), secret_of(settings, PASSWORD)
     if bool(user) != bool(password):
         raise ConfigError(f"{USER} and {PASSWORD} go together; one of them is missing.")
     return Login(user, password) if user and password else None

@@ -1,0 +1,166 @@
+"""The several shops of one server: each with parts of its own, opened, refreshed and closed apart from all others."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from features.errors import RegularsError
+from features.settings import Settings
+from features.tenants import shop_settings
+from serving import starting
+from serving.app import build_app
+from serving.door import Door, open_door
+from serving.handlers import status_of
+from serving.logs import TENANT
+from serving.many_shops import ManyShops
+from serving.metrics import Metrics
+from serving.reload import Holder
+from serving.runtime import Runtime, open_holder, open_runtime
+from serving.schemas import ShopStatus
+from serving.tracing import Traced, make_provider
+
+log = logging.getLogger("regulars.serving")
+_AGAIN_SECONDS = 5.0
+
+
+@dataclass
+class Shop:
+    """One shop: away, and answered for by `closed`, until its parts are open. Whatever fails in it stays in it."""
+
+    name: str
+    server: Settings
+    closed: ASGIApp | None = None
+    runtime: Runtime | None = None
+    problem: str | None = None
+    _metrics: Metrics = field(init=False)
+    _app: ASGIApp | None = None
+    _holder: Holder | None = None
+    _not_before: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self._metrics = Metrics(self.name)
+
+    @property
+    def status(self) -> ShopStatus:
+        """How it stands."""
+        return "away" if self.runtime is None else status_of(self.runtime)
+
+    @property
+    def app(self) -> ASGIApp | None:
+        """What answers for it now."""
+        return self._app or self.closed
+
+    @property
+    def origins(self) -> Collection[str]:
+        """Origins whose pages may call it."""
+        return () if self.runtime is None else self.runtime.settings.cors_origins
+
+    def opens(self, key: str) -> bool:
+        """Whether the key is one of its own; of a shop that is not open, nobody can say."""
+        if self.runtime is None or self.runtime.ring.find(key) is not None:
+            return True
+        self._metrics.refused.labels(why="wrong_key").inc()
+        return False
+
+    def preload(self) -> None:
+        """Load the scores before workers are forked; what cannot be loaded now is opened later."""
+        self._within(self._preload)
+
+    def refresh(self) -> None:
+        """Take up what changed; open what is not open yet. Called about once a second, by a thread of its own."""
+        if self.runtime is not None:
+            self._within(self.runtime.refresh)
+        elif time.monotonic() >= self._not_before:
+            self._within(self._open)
+            self._not_before = time.monotonic() + _AGAIN_SECONDS
+
+    def close(self) -> None:
+        """Give back what is open."""
+        if self.runtime is not None:
+            self._within(self.runtime.close)
+
+    def _within(self, work: Callable[[], object]) -> None:
+        """Do it; what goes wrong is told in the log, once, and concerns no other shop."""
+        token = TENANT.set(self.name)
+        try:
+            work()
+            self.problem = None
+        except Exception as error:
+            # The outermost edge of one shop: a defect that only its data bring out must not stop the others.
+            said = str(error) if isinstance(error, RegularsError) else type(error).__name__
+            if said != self.problem:
+                log.error("the shop is not ready: %s", said, exc_info=not isinstance(error, RegularsError))
+            self.problem = said
+        finally:
+            TENANT.reset(token)
+
+    def _settings(self) -> Settings:
+        settings = shop_settings(self.server, self.name)
+        starting.check_shop(settings)
+        return settings
+
+    def _preload(self) -> None:
+        holder = open_holder(self._settings(), self._metrics)
+        holder.refresh()
+        holder.kept = holder.state
+        self._holder = holder
+
+    def _open(self) -> None:
+        runtime = open_runtime(self._settings(), metrics=self._metrics, holder=self._holder, shared=True)
+        try:
+            runtime.start()
+        except BaseException:
+            runtime.close()
+            raise
+        self._app = build_app(runtime)
+        self.runtime = runtime
+        log.info("the shop is open")
+
+
+class Shops:
+    """All shops of a server, and the door for whoever shows the key of none."""
+
+    def __init__(self, server: Settings) -> None:
+        self.server = server
+        self.by_name = {name: Shop(name, server) for name in server.tenants}
+        self._door: Door | None = None
+        self._provider: Any = None
+
+    @property
+    def refreshing(self) -> Sequence[Callable[[], object]]:
+        """What is to be called about once a second: a shop that takes long keeps no other waiting."""
+        return tuple(shop.refresh for shop in self.by_name.values())
+
+    def preload(self) -> None:
+        """Load every shop's scores before workers are forked."""
+        for shop in self.by_name.values():
+            shop.preload()
+
+    def start(self) -> None:
+        """Open every shop that can be, before the first request."""
+        for shop in self.by_name.values():
+            shop.refresh()
+
+    def close(self) -> None:
+        """Give back what is open."""
+        for shop in self.by_name.values():
+            shop.close()
+        if self._door is not None:
+            self._door.runtime.close()
+        if self._provider is not None:
+            self._provider.shutdown()
+
+    def app(self) -> ASGIApp:
+        """The application over all of them. Call it in the process that answers."""
+        self._door = open_door(self.server, lambda: {name: shop.status for name, shop in self.by_name.items()})
+        for shop in self.by_name.values():
+            shop.closed = self._door.closed
+        app: ASGIApp = ManyShops(self.by_name, self._door.app)
+        self._provider = make_provider(self.server)
+        return app if self._provider is None else Traced(app, self._provider)

@@ -72,14 +72,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     home: Path = Field(Path(".regulars"), description="Where all data, features, models and scores are kept.")
-    tenants: dict[str, Path] = Field(
-        {},
-        description='Several shops in one server: [tenants] with north = "/srv/north", each its data home; see '
-        "docs/tenants.md.",
-    )
-    tenant: str | None = Field(
-        None, description="Which of them a command is for; --tenant of every command says it too."
-    )
     threads: int = Field(min(os.cpu_count() or 2, 8), ge=1, description="Threads for DuckDB, LightGBM and ALS.")
     memory_limit: str = Field(
         "4GB",
@@ -163,6 +155,14 @@ class Settings(BaseSettings):
     log_requests: bool = Field(False, description="Log every request, by route and request id; else defects alone.")
     otlp_endpoint: str | None = Field(
         None, description="Where traces go, for instance http://localhost:4318 (OpenTelemetry over HTTP); unset: none."
+    )
+    tenants: dict[str, Path] = Field(
+        {},
+        description='Several shops in one server: [tenants] with north = "/srv/north", each its data home; see '
+        "docs/tenants.md.",
+    )
+    tenant: str | None = Field(
+        None, description="Which of them a command is for; --tenant of every command says it too."
     )
     nightly: NightlySettings = Field(
         default_factory=lambda: NightlySettings.model_validate({}),

@@ -18,6 +18,8 @@ from training.insight.keep import keep_insight
 from training.protocols import Context
 
 CUSTOMERS = 60
+#: With a mark, a customer of that shop alone.
+ONLY = 55
 CATEGORIES = ("Bread", "Cheese", "Coffee", "Fruit")
 PRODUCTS = [
     {"product_id": f"p{n:02}", "name": f"{CATEGORIES[n % 4]} {n}", "category": CATEGORIES[n % 4], "price": 1.5 + n}
@@ -62,8 +64,10 @@ channel = "channel"
 """
 
 
-def name_of(number: int) -> str:
-    """The first begins as a formula would, which no exported cell may be."""
+def name_of(number: int, mark: str = "") -> str:
+    """The first begins as a formula would, which no exported cell may be; with a mark, one is that shop's alone."""
+    if mark and number == ONLY:
+        return f"only{mark}"
     return "=c00" if number == 0 else f"c{number:02}"
 
 
@@ -119,9 +123,13 @@ def score_of(number: int, row: dict[str, object]) -> dict[str, object]:
     }
 
 
-def open_shop(root: Path, write_scores: object) -> Home:
-    """The shop in a data home below `root`; `write_scores` is the fixture of that name."""
-    made = orders()
+def open_shop(root: Path, write_scores: object, *, mark: str = "") -> Home:
+    """The shop in a data home below `root`; `write_scores` is the fixture of that name.
+
+    With a `mark` it is another shop with the same ids but one, in which every name holds the mark and sums differ.
+    """
+    made = {name_of(number, mark): theirs for number, theirs in enumerate(orders().values())}
+    products = [row | {name: f"{row[name]}{mark}" for name in ("name", "category")} for row in PRODUCTS]
     files = root / "files"
     files.mkdir(parents=True)
     with (files / "orders.csv").open("w", newline="") as file:
@@ -132,23 +140,25 @@ def open_shop(root: Path, write_scores: object) -> Home:
                 at = AS_OF.replace(tzinfo=None) - timedelta(days=ago)
                 for product in basket:
                     price = PRODUCTS[int(product[1:])]["price"]
-                    order, store = f"{customer}-{ago:g}", store_of(number, back)
+                    order, store = f"{customer}-{ago:g}", f"{store_of(number, back)}{mark}"
                     rows.writerow([order, customer, product, f"{at:%Y-%m-%d %H:%M:%S}", 1, price, store])
-    campaign = f"spring,c07,{AS_OF - timedelta(days=100):%Y-%m-%d},mail\n"
+    campaign = f"spring{mark},c07,{AS_OF - timedelta(days=100):%Y-%m-%d},mail\n"
     (files / "contacts.csv").write_text(f"campaign_id,customer_id,contacted_at,channel\n{campaign}")
     with (files / "products.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, ["product_id", "name", "category"], extrasaction="ignore")
         table.writeheader()
-        table.writerows(PRODUCTS)
-    homes = "".join(f"{name_of(number)},{HOUSEHOLDS[number % 3]}\n" for number in range(CUSTOMERS))
+        table.writerows(products)
+    homes = "".join(f"{name_of(number, mark)},{HOUSEHOLDS[number % 3]}{mark}\n" for number in range(CUSTOMERS))
     (files / "customers.csv").write_text(f"customer_id,household\n{homes}")
     (files / "shop.toml").write_text(MAPPING)
     settings = load_settings(home=root / "home", threads=1, seed=1)
     ingest("files", settings, mapping=files / "shop.toml", replace=False, now=AS_OF.replace(tzinfo=None))
     home = Home(settings.home)
-    state = small_state(made, PRODUCTS)
-    numbers = {name_of(number): number for number in range(CUSTOMERS)}
+    state = small_state(made, products)
+    numbers = {name_of(number, mark): number for number in range(CUSTOMERS)}
     scored = [score_of(numbers[row["customer_id"]], row) for row in state.customers.to_pylist()]
+    if mark:
+        scored = [row | {name: (row[name] or 0) * 3 for name in ("spend", "expected_spend")} for row in scored]
     write_scores(
         home,
         customers=pa.Table.from_pylist(scored, schema=SCHEMA).to_pylist(),

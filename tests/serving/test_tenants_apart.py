@@ -202,7 +202,7 @@ def test_the_other_shop_tells_its_own_people_what_was_planted(servers: Servers) 
     assert MARK in theirs.api("POST", "/v1/recommendations", json={"customer_id": "c07"}).text
     for page in ("at-risk", "customer?id=c07", "overview", "selling", "cube", "models", "models/versions", "products"):
         assert MARK in theirs.page("GET", f"/console/{page}").text, page
-    assert f'<p class="shop">{THEIRS}</p>' in theirs.page("GET", "/console/at-risk").text
+    assert f'<small class="shop">{THEIRS}</small>' in theirs.page("GET", "/console/at-risk").text
 
 
 def test_nothing_that_one_shop_asked_or_sent_changed_a_row_of_the_other(

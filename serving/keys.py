@@ -30,9 +30,10 @@ from serving.scopes import KeyScope
 
 COPY = "keys.json"
 DOORBELL = "keys.doorbell"
-_KEY = re.compile(
-    r"rg_((?P<shop>[a-z0-9-]{1,40})_)?(?P<scope>site|retention|admin)_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9_-]{43})"
-)
+_REST = r"(site|retention|admin)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})"
+_NAMES_SHOP = re.compile(rf"rg_([a-z0-9-]{{1,40}})_{_REST}")
+#: What of a key's text is hashed, as groups of its form.
+_WHOLE, _SECRET = 0, 3
 #: Compared with where no key has the id, so that the answer takes as long.
 _NO_HASH = "0" * 64
 
@@ -110,8 +111,8 @@ def read_copy(path: Path) -> list[ApiKey] | None:
 
 def shop_named_in(text: str) -> str | None:
     """The shop that a key says it is of; None where it is no key, or one of a server of one shop."""
-    parts = _KEY.fullmatch(text)
-    return None if parts is None else parts["shop"]
+    parts = _NAMES_SHOP.fullmatch(text)
+    return None if parts is None else parts.group(1)
 
 
 def _hash(secret: str) -> str:
@@ -122,7 +123,8 @@ class KeyRing:
     """The keys in force, looked up by id."""
 
     def __init__(self, found: Sequence[ApiKey], *, exist: bool | None = None, tenant: str | None = None) -> None:
-        self.tenant = tenant
+        self._form = re.compile(f"rg_{_REST}" if tenant is None else f"rg_{re.escape(tenant)}_{_REST}")
+        self._hashed = _SECRET if tenant is None else _WHOLE
         # Revoked ones count: a shop that ever made a key is not open again.
         self.exist = bool(found) if exist is None else exist
         self._by_id = {key.key_id: key for key in found if key.revoked_at is None}
@@ -133,12 +135,12 @@ class KeyRing:
 
     def find(self, text: str) -> ApiKey | None:
         """The key that the text is, or None. How long it takes says nothing of the secret."""
-        parts = _KEY.fullmatch(text)
-        key = None if parts is None or parts["shop"] != self.tenant else self._by_id.get(parts["id"])
+        parts = self._form.fullmatch(text)
+        key = None if parts is None else self._by_id.get(parts.group(2))
         expected = _NO_HASH if key is None else key.hash
-        given = _hash("" if parts is None else parts["secret"] if self.tenant is None else text)
+        given = _hash("" if parts is None else parts.group(self._hashed))
         matches = hmac.compare_digest(given, expected)
-        return key if matches and parts is not None and key is not None and key.scope == parts["scope"] else None
+        return key if matches and parts is not None and key is not None and key.scope == parts.group(1) else None
 
 
 def now_utc() -> datetime:

@@ -23,7 +23,19 @@ from serving.doorbell import Doorbell
 from serving.keys import DOORBELL
 from serving.openapi import openapi
 from serving.route_table import PUBLIC, ApiRoute
-from tests.serving.two_shops import MARK, ONLY_THEIRS, OURS, SHARED, THEIRS, Servers, Shopper, alike, rows, two_shops
+from tests.serving.two_shops import (
+    MARK,
+    ONLY_THEIRS,
+    OURS,
+    PAGES,
+    SHARED,
+    THEIRS,
+    Servers,
+    Shopper,
+    alike,
+    rows,
+    two_shops,
+)
 
 #: What is refused whoever asks: changes without what they need, for they begin a process of seconds, which is tried
 #: below; a picture that nobody drew; a page that is not there.
@@ -200,7 +212,7 @@ def test_the_other_shop_tells_its_own_people_what_was_planted(servers: Servers) 
     for path in ("/v1/customers/c07", "/v1/feedback", "/metrics", f"/v1/contact-plans/{ONLY_THEIRS['campaign_id']}"):
         assert MARK in theirs.api("GET", path).text, path
     assert MARK in theirs.api("POST", "/v1/recommendations", json={"customer_id": "c07"}).text
-    for page in ("at-risk", "customer?id=c07", "overview", "selling", "cube", "models", "models/versions", "products"):
+    for page in PAGES:
         assert MARK in theirs.page("GET", f"/console/{page}").text, page
     assert f'<small class="shop">{THEIRS}</small>' in theirs.page("GET", "/console/at-risk").text
 

@@ -56,6 +56,7 @@ SHARED = {
     "category": "Bread",
     "placement": "home",
 }
+PAGES = ("at-risk", "customer?id=c07", "overview", "selling", "cube", "models", "models/versions", "products", "plan")
 PLAN = {"cost_per_contact": 1.0, "margin": 0.3, "rest_days": 0, "holdout_share": 0}
 
 
@@ -69,8 +70,10 @@ class Shopper:
     csrf: str = ""
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.url, timeout=60)
-        self._without_cookies = httpx.Client(base_url=self.url, timeout=60)
+        # A connection a request: one that is kept is one worker's, and each of them shall be asked.
+        once = httpx.Limits(max_keepalive_connections=0)
+        self.client = httpx.Client(base_url=self.url, timeout=60, limits=once)
+        self._without_cookies = httpx.Client(base_url=self.url, timeout=60, limits=once)
 
     def close(self) -> None:
         """Hang up."""
@@ -253,6 +256,15 @@ def plant(them: Shopper) -> None:
         ):
             answer = them.page("POST", path, data=form)
             assert answer.status_code in (200, 303), answer.text
+    # What a worker keeps of a page it has made is of them when the first shop asks.
+    for page in (
+        *PAGES,
+        f"at-risk?attribute=household=single{MARK}",
+        f"at-risk?store=North{MARK}",
+        "at-risk?reason=silent",
+    ):
+        for _ in range(6):
+            assert them.page("GET", f"/console/{page}").status_code == 200, page
 
 
 def rows(home: Home) -> dict[str, list[tuple[object, ...]]]:

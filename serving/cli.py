@@ -37,12 +37,8 @@ class InOrder(typer.core.TyperGroup):
 
     def __init__(self, **about: Any) -> None:
         super().__init__(**about)
+        with_tenant(self)
         self.params.append(tenant_option())
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name."""
-        found = super().get_command(ctx, cmd_name)
-        return None if found is None else with_tenant(found)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in order."""

@@ -15,15 +15,14 @@ from features.settings import PREFIX, current_settings
 VARIABLE = f"{PREFIX}TENANT"
 
 
-def with_tenant(command: Any) -> Any:
-    """The command, or every command of the group, with the option."""
+def with_tenant(command: Any) -> None:
+    """Give the command, or every command of the group, the option."""
     inner = getattr(command, "commands", None)
-    if inner is not None:
-        for one in inner.values():
-            with_tenant(one)
-    elif not any(parameter.name == "tenant" for parameter in command.params):
+    if inner is None:
         command.params.append(tenant_option())
-    return command
+        return
+    for one in inner.values():
+        with_tenant(one)
 
 
 def tenant_option() -> Any:

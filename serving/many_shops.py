@@ -54,14 +54,11 @@ class ManyShops:
         if scope["path"] == _LOG_IN:
             # A session begins with a key, which stands in the form.
             body = await _begin(receive)
-            name, receive = _named_in_form(body), _after(body, receive)
+            name, receive = self._opened_by(_key_in_form(body)), _after(body, receive)
         elif scope["path"] == _CONSOLE or scope["path"].startswith(f"{_CONSOLE}/"):
             name = sessions.shop_named_in(Request(scope).cookies.get(sessions.COOKIE, ""))
         else:
-            key = read_headers(scope).key or ""
-            name = shop_named_in(key)
-            if name is not None and name in self.shops and not self.shops[name].opens(key):
-                name = None
+            name = self._opened_by(read_headers(scope).key or "")
         shop = self._of_origin(scope) if scope["method"] == "OPTIONS" else self.shops.get(name or "")
         if shop is None or shop.app is None:
             await self.door(scope, receive, send)
@@ -72,6 +69,11 @@ class ManyShops:
             await shop.app(scope, receive, send)
         finally:
             TENANT.reset(token)
+
+    def _opened_by(self, key: str) -> str | None:
+        """The shop that the key opens."""
+        name = shop_named_in(key)
+        return name if name is not None and name in self.shops and self.shops[name].opens(key) else None
 
     def _of_origin(self, scope: Scope) -> Served | None:
         """A browser asks without a key whether a page may; any shop that lets the page's origin ask says so."""
@@ -91,13 +93,13 @@ async def _begin(receive: Receive) -> list[Message]:
     return messages
 
 
-def _named_in_form(messages: list[Message]) -> str | None:
+def _key_in_form(messages: list[Message]) -> str:
     body = b"".join(message.get("body", b"") for message in messages)
     try:
         fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=200))
     except ValueError:  # the door says that it cannot be read
-        return None
-    return shop_named_in(fields.get("key", "").strip())
+        return ""
+    return fields.get("key", "").strip()
 
 
 def _after(messages: list[Message], receive: Receive) -> Receive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from serving.tracing import Traced, make_provider
 
 log = logging.getLogger("regulars.serving")
 _AGAIN_SECONDS = 5.0
+#: For how long a start waits for shops to open: that of a database that does not answer is more than one connection's.
+START_SECONDS = 20.0
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Shop:
     _app: ASGIApp | None = None
     _holder: Holder | None = None
     _not_before: float = float("-inf")
+    _working: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._metrics = Metrics(self.name)
@@ -74,11 +78,16 @@ class Shop:
 
     def refresh(self) -> None:
         """Take up what changed; open what is not open yet. Called about once a second, by a thread of its own."""
-        if self.runtime is not None:
-            self._within(self.runtime.refresh)
-        elif time.monotonic() >= self._not_before:
-            self._within(self._open)
-            self._not_before = time.monotonic() + _AGAIN_SECONDS
+        if not self._working.acquire(blocking=False):
+            return  # still at it
+        try:
+            if self.runtime is not None:
+                self._within(self.runtime.refresh)
+            elif time.monotonic() >= self._not_before:
+                self._within(self._open)
+                self._not_before = time.monotonic() + _AGAIN_SECONDS
+        finally:
+            self._working.release()
 
     def close(self) -> None:
         """Give back what is open."""
@@ -143,9 +152,13 @@ class Shops:
             shop.preload()
 
     def start(self) -> None:
-        """Open every shop that can be, before the first request."""
-        for shop in self.by_name.values():
-            shop.refresh()
+        """Open every shop that can be, before the first request; one that takes long, while the others answer."""
+        opening = [threading.Thread(target=shop.refresh, daemon=True) for shop in self.by_name.values()]
+        for thread in opening:
+            thread.start()
+        until = time.monotonic() + START_SECONDS
+        for thread in opening:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
         """Give back what is open."""

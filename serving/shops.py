@@ -109,19 +109,17 @@ class Shop:
         finally:
             TENANT.reset(token)
 
-    def _settings(self) -> Settings:
-        settings = shop_settings(self.server, self.name)
-        starting.check_shop(settings)
-        return settings
-
     def _preload(self) -> None:
-        holder = open_holder(self._settings(), self._metrics)
+        # No database is asked here: one that is away would keep every shop waiting.
+        holder = open_holder(shop_settings(self.server, self.name), self._metrics)
         holder.refresh()
         holder.kept = holder.state
         self._holder = holder
 
     def _open(self) -> None:
-        runtime = open_runtime(self._settings(), metrics=self._metrics, holder=self._holder, shared=True)
+        settings = shop_settings(self.server, self.name)
+        starting.check_shop(settings)
+        runtime = open_runtime(settings, metrics=self._metrics, holder=self._holder, shared=True)
         try:
             runtime.start()
         except BaseException:

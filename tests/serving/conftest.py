@@ -13,16 +13,21 @@ from typer.testing import CliRunner, Result
 
 from features.home import Home, write_text
 from features.settings import current_settings, load_settings
+from features.tenants import shop_settings
 from serving.app import build_app
 from serving.cli import app
+from serving.database import open_database
+from serving.keys import Keys, now_utc
 from serving.reload import Holder
 from serving.runtime import Runtime, open_runtime
+from serving.scopes import KeyScope
 from serving.state import State, load_state
 from training.bundle import seal
 from training.customer_scores import SCHEMA
 from training.ranked_lists import RankedLists, save_ranked_lists
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+SHOPS = ("north", "south")
 MODELS = {"recommender": 3, "churn": 2, "propensity": 1, "value": 1}
 
 PRODUCTS = [
@@ -186,6 +191,36 @@ def _write_scores():
 @pytest.fixture(name="ranked_lists")
 def _ranked_lists():
     return ranked_lists()
+
+
+@pytest.fixture
+def two_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_scores, ranked_lists) -> Iterator[Path]:
+    """A working folder with two scored shops."""
+    for name in ("REGULARS_HOME", "REGULARS_CONFIG", "REGULARS_THREADS", "REGULARS_TENANT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    homes = "".join(f'{name} = "{name}"\n' for name in SHOPS)
+    (tmp_path / "regulars.toml").write_text(f'home = "server"\nthreads = 1\n[tenants]\n{homes}')
+    for name in SHOPS:
+        write_scores(Home(tmp_path / name), version=f"of-{name}", ranking=ranked_lists)
+        (tmp_path / name / "regulars.toml").write_text("answer_ms = 10000\n")
+    current_settings.cache_clear()
+    yield tmp_path
+    current_settings.cache_clear()
+
+
+@pytest.fixture
+def key_of(two_homes: Path) -> Callable[..., str]:
+    """Makes a key of a shop."""
+
+    def make(name: str, scope: str = "admin") -> str:
+        database = open_database(shop_settings(load_settings(), name))
+        _, text = Keys(database, tenant=name).create(KeyScope(scope), name="k", per_minute=10**6, at=now_utc())
+        database.close()
+        return text
+
+    return make
 
 
 class Asked:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from features.errors import ConfigError
 from features.home import Home
-from features.settings import current_settings, load_settings, server_settings
+from features.settings import load_settings, server_settings
 from features.tenants import shop_settings
 from serving import logs, starting
 from serving.app import EVERY_ROUTE, build_app
-from serving.cli import app as command_line
-from serving.console.registry import Registry
 from serving.console.sessions import COOKIE
 from serving.database import open_database
 from serving.exposure import safe_host
 from serving.keys import Keys, now_utc
-from serving.nightly.every_shop import every_shop, worst
-from serving.nightly.notice import notice_of
-from serving.nightly.record import RunRecord, Status
-from serving.nightly.telling import WEBHOOK, channels, secret_of
 from serving.route_table import PUBLIC
 from serving.runtime import open_runtime
 from serving.scopes import KeyScope
@@ -40,37 +30,7 @@ NAMES = ("north", "south")
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_scores, ranked_lists) -> Iterator[Path]:
-    """A working folder with two scored shops."""
-    for name in ("REGULARS_HOME", "REGULARS_CONFIG", "REGULARS_THREADS", "REGULARS_TENANT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    homes = "".join(f'{name} = "{name}"\n' for name in NAMES)
-    (tmp_path / "regulars.toml").write_text(f'home = "server"\nthreads = 1\n[tenants]\n{homes}')
-    for name in NAMES:
-        write_scores(Home(tmp_path / name), version=f"of-{name}", ranking=ranked_lists)
-        (tmp_path / name / "regulars.toml").write_text("answer_ms = 10000\n")
-    current_settings.cache_clear()
-    yield tmp_path
-    current_settings.cache_clear()
-
-
-@pytest.fixture
-def key(folder: Path) -> Callable[..., str]:
-    """Makes a key of a shop."""
-
-    def make(name: str, scope: str = "admin") -> str:
-        database = open_database(shop_settings(load_settings(), name))
-        _, text = Keys(database, tenant=name).create(KeyScope(scope), name="k", per_minute=10**6, at=now_utc())
-        database.close()
-        return text
-
-    return make
-
-
-@pytest.fixture
-def opened(folder: Path) -> Iterator[Callable[[], Shops]]:
+def opened(two_homes: Path) -> Iterator[Callable[[], Shops]]:
     """Opens all shops, as a worker does."""
     made: list[Shops] = []
 
@@ -97,9 +57,9 @@ def again(shops: Shops) -> None:
 
 
 def test_each_key_asks_its_own_shop_and_without_one_nobody_is_let_in_from_this_machine_either(
-    opened, key, asked
+    opened, key_of, asked
 ) -> None:
-    keys = {name: key(name) for name in NAMES}
+    keys = {name: key_of(name) for name in NAMES}
     client = asked(opened().asked)
     for name in NAMES:
         answer = client.get("/v1/models", headers=bearer(keys[name])).json()
@@ -111,8 +71,8 @@ def test_each_key_asks_its_own_shop_and_without_one_nobody_is_let_in_from_this_m
     assert 'name="key"' in page
 
 
-def test_at_the_door_nothing_is_told_whatever_is_asked(opened, key, asked) -> None:
-    key("north")
+def test_at_the_door_nothing_is_told_whatever_is_asked(opened, key_of, asked) -> None:
+    key_of("north")
     client = asked(opened().asked)
     for route in EVERY_ROUTE:
         path = route.path.replace("{name:path}", "console.css").replace("{rest:path}", "x")
@@ -126,10 +86,10 @@ def test_at_the_door_nothing_is_told_whatever_is_asked(opened, key, asked) -> No
 
 
 def test_a_shop_that_is_not_there_is_answered_with_503_until_it_is_and_leaves_the_others(
-    opened, folder: Path, key, asked, caplog
+    opened, two_homes: Path, key_of, asked, caplog
 ) -> None:
-    north, south = key("north"), key("south")
-    (folder / "south").rename(folder / "away")
+    north, south = key_of("north"), key_of("south")
+    (two_homes / "south").rename(two_homes / "away")
     shops = opened()
     client, browser = asked(shops.asked), Browser(shops.asked)
     assert client.get("/v1/models", headers=bearer(north)).status_code == 200
@@ -144,22 +104,21 @@ def test_a_shop_that_is_not_there_is_answered_with_503_until_it_is_and_leaves_th
     assert client.get("/readyz").json()["tenants"] == {"north": "ok", "south": "away"}
     assert client.get("/readyz").json()["status"] == "degraded"
     again(shops)
-    assert [record.message for record in caplog.records if "not ready" in record.message] == [
-        f"the shop is not ready: its home {folder / 'south'} does not exist. Correct [tenants], or load its orders."
-    ]
-    (folder / "away").rename(folder / "south")
+    [said] = [record.message for record in caplog.records if "not ready" in record.message]
+    assert f"Shop 'south': its home {two_homes / 'south'} does not exist" in said
+    (two_homes / "away").rename(two_homes / "south")
     again(shops)
     assert client.get("/v1/models", headers=bearer(south)).json()["scores_version"] == "of-south"
     assert client.get("/readyz").json()["tenants"] == {"north": "ok", "south": "ok"}
 
 
 def test_a_database_that_does_not_answer_keeps_no_other_shop_from_opening(
-    opened, folder: Path, key, asked, monkeypatch
+    opened, two_homes: Path, key_of, asked, monkeypatch
 ) -> None:
-    north = key("north")
+    north = key_of("north")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/shop"
-        (folder / "south" / "regulars.toml").write_text(f'database_url = "{url}"')
+        (two_homes / "south" / "regulars.toml").write_text(f'database_url = "{url}"')
         monkeypatch.setattr("serving.shops.START_SECONDS", 1.0)
         began = time.monotonic()
         shops = opened()
@@ -183,9 +142,9 @@ def test_a_database_that_does_not_answer_keeps_no_other_shop_from_opening(
         'database_url = "postgres//x"',
     ],
 )
-def test_wrong_settings_of_one_shop_take_no_other_down(opened, folder: Path, key, asked, broken: str) -> None:
-    north, south = key("north"), key("south")
-    (folder / "south" / "regulars.toml").write_text(broken)
+def test_wrong_settings_of_one_shop_take_no_other_down(opened, two_homes: Path, key_of, asked, broken: str) -> None:
+    north, south = key_of("north"), key_of("south")
+    (two_homes / "south" / "regulars.toml").write_text(broken)
     assert next(starting.not_ready(server_settings())).startswith("Shop 'south': ")
     starting.check(server_settings())
     client = asked(opened().asked)
@@ -194,24 +153,24 @@ def test_wrong_settings_of_one_shop_take_no_other_down(opened, folder: Path, key
 
 
 def test_a_list_of_erased_customers_that_cannot_be_read_takes_down_its_own_shop_alone(
-    opened, folder: Path, key, asked
+    opened, two_homes: Path, key_of, asked
 ) -> None:
-    north, south = key("north"), key("south")
-    (folder / "south" / "privacy").mkdir()
-    (folder / "south" / "privacy" / "erased.json").write_text("{}")
-    (folder / "south" / "privacy" / "served").write_text("1")
+    north, south = key_of("north"), key_of("south")
+    (two_homes / "south" / "privacy").mkdir()
+    (two_homes / "south" / "privacy" / "erased.json").write_text("{}")
+    (two_homes / "south" / "privacy" / "served").write_text("1")
     client = asked(opened().asked)
     assert client.get("/v1/models", headers=bearer(north)).status_code == 200
     assert client.get("/v1/models", headers=bearer(south)).status_code == 503
 
 
 def test_scores_that_break_in_one_shop_leave_it_those_before_and_the_others_alone(
-    opened, folder: Path, key, asked, write_scores
+    opened, two_homes: Path, key_of, asked, write_scores
 ) -> None:
-    keys = {name: key(name) for name in NAMES}
+    keys = {name: key_of(name) for name in NAMES}
     shops = opened()
     client = asked(shops.asked)
-    broken = write_scores(Home(folder / "south"), "v2")
+    broken = write_scores(Home(two_homes / "south"), "v2")
     (broken / "customers.parquet").write_bytes(b"not what was sealed")
     again(shops)
     assert client.get("/readyz", headers=bearer(keys["south"])).json()["status"] == "degraded"
@@ -219,8 +178,8 @@ def test_scores_that_break_in_one_shop_leave_it_those_before_and_the_others_alon
     assert client.get("/v1/models", headers=bearer(keys["south"])).json()["scores_version"] == "of-south"
 
 
-def test_a_shops_own_server_takes_its_keys_and_no_others(folder: Path, key, asked, monkeypatch) -> None:
-    north, south = key("north"), key("south")
+def test_a_shops_own_server_takes_its_keys_and_no_others(two_homes: Path, key_of, asked, monkeypatch) -> None:
+    north, south = key_of("north"), key_of("south")
     monkeypatch.setenv("REGULARS_TENANT", "north")
     runtime = open_runtime(server_settings())
     runtime.start()
@@ -231,8 +190,8 @@ def test_a_shops_own_server_takes_its_keys_and_no_others(folder: Path, key, aske
     runtime.close()
 
 
-def test_a_key_without_a_name_opens_the_server_of_one_shop_and_none_of_several(folder: Path, opened, asked) -> None:
-    alone = load_settings(home=folder / "north", tenants={})
+def test_a_key_without_a_name_opens_the_server_of_one_shop_and_none_of_several(two_homes: Path, opened, asked) -> None:
+    alone = load_settings(home=two_homes / "north", tenants={})
     runtime = open_runtime(alone)
     _, text = runtime.keys.create(KeyScope.ADMIN, name="old", per_minute=1000, at=now_utc())
     assert text.startswith("rg_admin_")
@@ -244,8 +203,8 @@ def test_a_key_without_a_name_opens_the_server_of_one_shop_and_none_of_several(f
         assert client.get("/v1/models", headers=bearer(given)).status_code == 401
 
 
-def test_how_often_a_key_of_one_shop_asks_slows_no_other(folder: Path, opened, asked, key) -> None:
-    south = key("south")
+def test_how_often_a_key_of_one_shop_asks_slows_no_other(two_homes: Path, opened, asked, key_of) -> None:
+    south = key_of("south")
     database = open_database(shop_settings(load_settings(), "north"))
     _, north = Keys(database, tenant="north").create(KeyScope.SITE, name="k", per_minute=6, at=now_utc())
     database.close()
@@ -254,10 +213,10 @@ def test_how_often_a_key_of_one_shop_asks_slows_no_other(folder: Path, opened, a
     assert client.get("/v1/models", headers=bearer(south)).status_code == 200
 
 
-def test_a_page_of_one_shops_site_may_call_that_shop_alone(folder: Path, opened, asked, key) -> None:
+def test_a_page_of_one_shops_site_may_call_that_shop_alone(two_homes: Path, opened, asked, key_of) -> None:
     origin = "https://south.example"
-    (folder / "south" / "regulars.toml").write_text(f'cors_origins = ["{origin}"]\nanswer_ms = 10000\n')
-    north, south = key("north", "site"), key("south", "site")
+    (two_homes / "south" / "regulars.toml").write_text(f'cors_origins = ["{origin}"]\nanswer_ms = 10000\n')
+    north, south = key_of("north", "site"), key_of("south", "site")
     client = asked(opened().asked)
     first = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     allowed = client.request("OPTIONS", "/v1/recommendations", headers=first)
@@ -272,16 +231,16 @@ def test_a_page_of_one_shops_site_may_call_that_shop_alone(folder: Path, opened,
 
 
 @pytest.mark.parametrize("body", [b"", b"key=%ff", b"&" * 300, b"key=" + b"x" * 300_000, b"name=Mia"])
-def test_a_form_at_the_door_that_names_no_shop_opens_nothing(opened, key, asked, body: bytes) -> None:
-    key("north")
+def test_a_form_at_the_door_that_names_no_shop_opens_nothing(opened, key_of, asked, body: bytes) -> None:
+    key_of("north")
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = asked(opened().asked).post("/console/session", content=body, headers=kind)
     assert answer.status_code in (400, 401, 413)
     assert "set-cookie" not in answer.headers
 
 
-def test_the_console_shows_whose_it_is_and_one_browser_is_at_one_shop(opened, key) -> None:
-    keys = {name: key(name) for name in NAMES}
+def test_the_console_shows_whose_it_is_and_one_browser_is_at_one_shop(opened, key_of) -> None:
+    keys = {name: key_of(name) for name in NAMES}
     browser = Browser(opened().asked)
     for name in NAMES:
         page = browser.log_in(keys[name])
@@ -294,8 +253,8 @@ def test_a_server_of_one_shop_shows_no_name(client) -> None:
     assert "tenants" not in client.get("/readyz").json()
 
 
-def test_lines_of_the_log_say_which_shop_they_are_of(caplog, opened, key, asked) -> None:
-    key("north")
+def test_lines_of_the_log_say_which_shop_they_are_of(caplog, opened, key_of, asked) -> None:
+    key_of("north")
     caplog.handler.setFormatter(logs.JsonLines())
     with caplog.at_level(logging.INFO, logger="regulars.serving"):
         opened()
@@ -304,105 +263,5 @@ def test_lines_of_the_log_say_which_shop_they_are_of(caplog, opened, key, asked)
     assert logs.TENANT.get() is None
 
 
-def test_a_server_of_several_shops_may_listen_anywhere_for_it_answers_nobody_without_a_key(folder: Path) -> None:
+def test_a_server_of_several_shops_may_listen_anywhere_for_it_answers_nobody_without_a_key(two_homes: Path) -> None:
     assert safe_host("0.0.0.0", server_settings()) == "0.0.0.0"
-
-
-def test_what_the_console_starts_as_a_process_works_on_its_own_shop(folder: Path, key) -> None:
-    key("south", "retention")
-    registry = Registry(Home(folder / "south"), tenant="south")
-    [made] = json.loads(asyncio.run(registry._run(["keys", "list", "--json"], who="Mia")))
-    assert made["scope"] == "retention"
-
-
-@pytest.fixture
-def regulars(folder: Path) -> Callable[..., Result]:
-    """The command line in that folder."""
-    return lambda *arguments: CliRunner().invoke(command_line, arguments)
-
-
-def test_keys_are_made_for_the_shop_that_is_named(regulars, folder: Path) -> None:
-    made = regulars("keys", "create", "--scope", "site", "--tenant", "south", "--json")
-    assert json.loads(made.stdout)["key"].startswith("rg_south_site_")
-    assert regulars("--tenant", "north", "keys", "list", "--json").stdout.strip() == "[]"
-    assert len(json.loads(regulars("keys", "list", "--json", "--tenant", "south").stdout)) == 1
-    assert isinstance(regulars("keys", "list").exception, ConfigError)
-    assert "shops are: north, south" in str(regulars("keys", "list", "--tenant", "west").exception)
-
-
-def test_the_option_lasts_for_its_command_alone(regulars, monkeypatch) -> None:
-    assert regulars("keys", "list", "--tenant", "south").exit_code == 0
-    with pytest.raises(ConfigError, match="several shops"):
-        current_settings()
-
-
-def test_every_command_has_the_option(regulars) -> None:
-    for command in (
-        ("train",),
-        ("ingest",),
-        ("recommend",),
-        ("nightly",),
-        ("privacy", "erase"),
-        ("serve",),
-        ("models",),
-    ):
-        assert "--tenant" in regulars(*command, "--help").stdout, command
-
-
-def test_the_doctor_tells_how_each_shop_stands(regulars, folder: Path, key) -> None:
-    key("north")
-    file = folder / "regulars.toml"
-    file.write_text(f'{file.read_text()}west = "west"\neast = "east"\n')
-    (folder / "east").mkdir()
-    found = {f["name"]: f for f in json.loads(regulars("doctor", "--json").stdout)["findings"] if f["area"] == "shops"}
-    assert {name: finding["status"] for name, finding in found.items()} == {
-        "north": "ok",
-        "south": "missing",
-        "west": "missing",
-        "east": "missing",
-    }
-    assert found["south"]["do"] == "regulars keys create --tenant south"
-    (folder / "south" / "regulars.toml").write_text("nonsense = 1")
-    broken = regulars("doctor", "--json")
-    assert broken.exit_code == 1
-    [south] = [f for f in json.loads(broken.stdout)["findings"] if f["name"] == "south"]
-    assert south["status"] == "broken"
-
-
-def test_a_scoring_is_pinned_for_one_shop(regulars) -> None:
-    assert "name it by --tenant" in regulars("serve", "--pin", "v1").output
-
-
-def test_nights_of_all_shops_are_run_in_turn_and_one_that_fails_stops_no_other(folder: Path) -> None:
-    ran = folder / "ran"
-    code = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + ' '); sys.exit(int(sys.argv[2] == 'north'))"
-    found = every_shop(server_settings(), command=lambda name: (sys.executable, "-c", code, str(ran), name))
-    assert found == {"north": 1, "south": 0}
-    assert ran.read_text() == "north south "
-
-
-@pytest.mark.parametrize(
-    ("codes", "expected"),
-    [([0, 0], 0), ([0, 3], 3), ([3, 4, 0], 4), ([4, 1, 3], 1), ([0, -9], 1), ([3, 137], 1), ([], 0)],
-)
-def test_the_worst_night_is_how_all_came_out(codes: list[int], expected: int) -> None:
-    assert worst(codes) == expected
-
-
-def test_nightly_for_all_shops_plans_each_and_says_how_each_ended(regulars, folder: Path, capfd) -> None:
-    assert regulars("nightly", "--all-tenants", "--dry-run", "--json").exit_code == 0
-    assert capfd.readouterr().out.count('"step": "pull"') == 2
-    (folder / "regulars.toml").write_text("")
-    assert "none are named" in str(regulars("nightly", "--all-tenants").exception)
-
-
-def test_a_notice_says_which_shop_it_is_of_and_goes_to_the_shops_own_hook(folder: Path, monkeypatch) -> None:
-    notice = notice_of(RunRecord("r", "", {}, result=Status.OK), shop="south")
-    assert "for south: all right" in notice.subject
-    assert notice.payload["tenant"] == "south"
-    monkeypatch.setenv(WEBHOOK, "https://all.example/hook")
-    monkeypatch.setenv("REGULARS_TENANT_SOUTH_NIGHTLY_WEBHOOK", "https://south.example/hook")
-    north, south = (shop_settings(load_settings(), name) for name in NAMES)
-    assert (channels(north), channels(south)) == (["webhook at all.example"], ["webhook at south.example"])
-    monkeypatch.setenv("REGULARS_TENANT_SOUTH_NIGHTLY_WEBHOOK", "")
-    assert secret_of(south, WEBHOOK) == ""

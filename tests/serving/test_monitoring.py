@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from features.home import Home
-from serving.metrics import NIGHTLY_RESULTS, Metrics
+from serving.metrics import NIGHTLY_RESULTS, TENANT, Metrics
 from serving.nightly.journal import Journal
 from serving.nightly.record import EXIT_CODES, RunRecord
 from serving.nightly.record import Status as NightlyStatus
@@ -49,7 +49,7 @@ def labels_of_samples(metrics: Metrics) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_each_expression_names_metrics_and_labels_that_the_server_has(expression: str) -> None:
-    known = labels_of_samples(Metrics())
+    alone, known = labels_of_samples(Metrics()), labels_of_samples(Metrics("one-of-several"))
     used = re.findall(r"\b(regulars_\w+|up)\b(?:\{([^}]*)\})?", expression)
     assert used
     grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
@@ -57,6 +57,19 @@ def test_each_expression_names_metrics_and_labels_that_the_server_has(expression
         assert name in known, f"there is no metric {name}"
         matched = set(re.findall(r"(\w+)=~?\"", matchers))
         assert matched | grouped <= known[name], f"{name} has the labels {sorted(known[name])}"
+        # Of a server of one shop there is no such label, which is as if it were empty.
+        assert (matched | grouped) - {TENANT} <= alone[name]
+
+
+def test_whatever_is_shown_can_be_of_one_shop_and_every_alert_is() -> None:
+    for title, expression in expressions():
+        used = re.findall(r"\b(regulars_\w+)\b(?:\{([^}]*)\})?", expression)
+        if title.startswith("panel"):
+            assert all('tenant=~"$tenant"' in matchers for _, matchers in used), title
+        elif used:
+            groups = re.findall(r"\b(?:sum|max) (by \(([^)]*)\))?", expression)
+            assert groups, title
+            assert all(TENANT in labels for _, labels in groups), title
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)

@@ -7,6 +7,7 @@ earlier release is brought up to date by whoever first opens it; one of a later 
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -23,6 +24,9 @@ TABLE = "alembic_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
 #: A number that those who bring the tables up to date lock on PostgreSQL.
 _UPGRADERS = 7_325_662
+#: Alembic keeps the connection it works on in its module, where a second one of this process would take its place: the
+#: tables of one shop would be made in the database of another.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class NewerSchemaError(RegularsError):
@@ -75,4 +79,5 @@ def bring_up_to_date(engine: sa.Engine, where: str) -> None:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        with _ONE_AT_A_TIME:
+            command.upgrade(config, "head")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +97,25 @@ def test_a_table_or_column_that_came_later_is_added(home: Home) -> None:
     with of(home).read() as connection:
         assert list(connection.scalars(sa.select(events.c.propensity))) == [None] * 3
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_databases_made_at_once_in_one_process_are_each_made_by_themselves(tmp_path: Path) -> None:
+    """As the shops of one server are opened."""
+    databases = [Database(f"sqlite:///{tmp_path / str(n)}.db", Home(tmp_path / str(n))) for n in range(16)]
+    together = threading.Barrier(len(databases))
+
+    def make(number: int) -> str | None:
+        together.wait()
+        with databases[number].write() as connection:
+            connection.execute(sa.text(f"CREATE TABLE only_{number} (x)"))
+        return databases[number].version()
+
+    with ThreadPoolExecutor(len(databases)) as pool:
+        assert list(pool.map(make, range(len(databases)))) == [HEAD] * len(databases)
+    for number, database in enumerate(databases):
+        with database.read() as connection:
+            assert set(sa.inspect(connection).get_table_names()) == {*metadata.tables, TABLE, f"only_{number}"}
+        database.close()
 
 
 def test_a_database_of_a_later_release_is_refused_and_left_alone(home: Home, regulars) -> None:

@@ -7,7 +7,9 @@ of another's, and of the server's settings only what is the machine's.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -76,10 +78,12 @@ class _UnreadError(ConfigError):
 
 
 def _read(server: Settings, name: str) -> Settings:
-    home = server.tenants[name].resolve()
+    home, prefix = server.tenants[name].resolve(), prefix_of(name)
     file = home / FILE
     try:
-        found = read_settings(_reading(file), file, prefix_of(name), {})
+        text = file.read_bytes() if file.is_file() else b""
+        variables = tuple(sorted(one for one in os.environ.items() if one[0].upper().startswith(prefix)))
+        found = _parsed(file, prefix, text, variables)
     except (ConfigError, OSError) as error:
         raise _UnreadError(f"Shop '{name}': {error}") from None
     misplaced = sorted(found.model_fields_set & OF_SERVER)
@@ -92,6 +96,12 @@ def _read(server: Settings, name: str) -> Settings:
     own |= {field: home / own[field] for field in _PATHS if own[field] is not None}
     own |= {"home": home, "tenant": name, "tenants": {}, "nightly": _within(home, found.nightly)}
     return Settings.model_construct(_fields_set=set(found.model_fields_set), **own)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(file: Path, prefix: str, _text: bytes, _variables: tuple[tuple[str, str], ...]) -> Settings:
+    """What the file and the variables say, worked out once: each shop is compared with all others."""
+    return read_settings(_reading(file), file, prefix, {})
 
 
 def _reading(file: Path) -> type[Settings]:

@@ -6,10 +6,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from features.errors import ConfigError
-from features.settings import load_settings
+from features.settings import load_settings, server_settings
 from serving import starting
 from serving.app import build_app
 from serving.gate import Gate
+from serving.shops import Shops
 from tests.web_server import QuietHandler, web_server
 
 
@@ -61,6 +62,25 @@ def test_each_request_is_a_span_of_its_caller_and_names_nobody(make_runtime, ask
         "regulars.strategy": "personal",
     }
     assert not any(b"ann" in body or b"somebody" in body for body in received)
+
+
+def test_of_several_shops_a_span_names_the_shop_and_at_the_door_none(
+    two_homes, key_of, asked, collected, monkeypatch
+) -> None:
+    address, received = collected
+    monkeypatch.setenv("REGULARS_OTLP_ENDPOINT", address)
+    key = key_of("south", "site")
+    shops = Shops(server_settings())
+    client = asked(shops.app())
+    shops.start()
+    client.post("/v1/recommendations", json={"customer_id": "ann"}, headers={"X-API-Key": key})
+    client.get("/v1/models")
+    shops.close()  # sends what waits
+    sent = [ExportTraceServiceRequest.FromString(body) for body in received]
+    spans = [span for one in sent for of in one.resource_spans for scope in of.scope_spans for span in scope.spans]
+    told = [{one.key: one.value.string_value for one in span.attributes} for span in spans]
+    assert [one.get("regulars.tenant") for one in told] == ["south", None]
+    assert [one["http.route"] for one in told] == ["/v1/recommendations", "/v1/models"]
 
 
 def test_a_collector_that_is_away_changes_no_answer(make_runtime, asked) -> None:

@@ -10,6 +10,7 @@ import ctypes
 import gc
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -20,10 +21,20 @@ from serving.metrics import Metrics
 THRESHOLDS = (50_000, 50, 1_000)
 
 
+@dataclass
+class _Frozen:
+    objects: int = 0
+
+
+#: Counted when they are frozen: the interpreter counts by walking them, and every request would wait for that.
+_frozen = _Frozen()
+
+
 def freeze() -> None:
     """Keep the collector from walking what is loaded; it stays until the next scoring. Unused memory is given back."""
     gc.collect()
     gc.freeze()
+    _frozen.objects = gc.get_freeze_count()
     gc.set_threshold(*THRESHOLDS)
     pa.default_memory_pool().release_unused()
     if sys.platform == "linux":
@@ -65,4 +76,4 @@ class Pauses:
             metrics.collections.labels(generation=labels).inc(counts[generation] - self._told[0][generation])
             metrics.collecting.labels(generation=labels).inc(seconds[generation] - self._told[1][generation])
         self._told = (counts, seconds)
-        metrics.frozen.set(gc.get_freeze_count())
+        metrics.frozen.set(_frozen.objects)

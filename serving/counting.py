@@ -35,4 +35,4 @@ if "prometheus_client.values" not in sys.modules:
     elif SHARED in os.environ:
         from prometheus_client import values
 
-        values.ValueClass = values.MultiProcessValue(_ThisProcess())
+        values.ValueClass = values.MultiProcessValue(_ThisProcess())  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from serving.catalogue import Catalogue
 from serving.collector import freeze
 from serving.last_good import LAST_GOOD, PINNED, keep, recall, remember, static_list
 from serving.metrics import Metrics
+from serving.resident import let_go
 from serving.state import EPOCH, State, current_version, read_state
 from serving.warm_up import warm_up
 
@@ -112,6 +113,7 @@ class Holder:
         self.state = state
         self.tell()
         freeze()
+        let_go(self.home.root)
 
     def tell(self) -> None:
         """Say in the metrics what answers; a process forked from the one that loaded it says so itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,18 @@ def test_the_shop_in_pictures(home: Home) -> None:
     assert said[0]["text"].startswith("400 customers")
     assert "Champions" in "".join(output.get("data", {}).get("text/plain", "") for output in said)
     assert not home.insight.exists()  # it looks, and keeps nothing
+
+
+def test_features_without_leakage(home: Home) -> None:
+    notebook = nbformat.read(NOTEBOOKS / "02-features-without-leakage.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    said = outputs_of(notebook)
+    assert [output["text"] for output in said if output.get("name") == "stderr"] == []
+    assert sum("image/png" in output.get("data", {}) for output in said) == 1
+    assert said[1]["text"].endswith("3 other futures (deleted, shuffled, added): 0 moved\n")
+    caught = ast.literal_eval(said[2]["data"]["text/plain"])
+    assert list(caught) == ["orders_and_all_rows"]  # the planted leak, and none of the features beside it
+    assert "added" in caught["orders_and_all_rows"]
 
 
 def test_orders_load_in_a_notebook_without_widgets(tmp_path: Path, home: Home) -> None:

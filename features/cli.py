@@ -116,11 +116,10 @@ def quarantine(
     as_json: Annotated[bool, typer.Option("--json", help="Print all that were set aside as JSON.")] = False,
 ) -> None:
     """Rows that loads set aside, and why. Correct the file or the mapping, then load again."""
-    from features.home import Home
     from features.lake import read_lake
     from features.quarantine import read_quarantine
 
-    lake = read_lake(Home(current_settings().home))
+    lake = read_lake(current_settings().data_home)
     tables = [table.value] if table else list(TABLES)
     rows = read_quarantine(lake.path, tables, reason=reason, limit=None if as_json else limit)
     if as_json:
@@ -149,12 +148,12 @@ def quality(
 
     Every load leaves this report beside its tables. That of features is  regulars features quality.
     """
-    from features.home import Home, write_text
+    from features.home import write_text
     from features.lake import read_lake
     from features.quality_files import keep_quality, page_of
 
     settings = current_settings()
-    home = Home(settings.home)
+    home = settings.data_home
     lake = read_lake(home)
     with step("Examining the lake"):
         report = keep_quality(home, settings)

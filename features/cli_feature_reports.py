@@ -10,7 +10,6 @@ import typer
 
 from features.cli_taken import FORMATS, AsJson, AsOf, EntityName, Of, after_last_order, shown, taken
 from features.errors import ConfigError, DataError
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table, step
 
@@ -38,7 +37,7 @@ def quality(
     from features.store.snapshots import LOCK, WAIT_SECONDS, build_snapshots
 
     settings = current_settings()
-    home = Home(settings.home)
+    home = settings.data_home
     lake = read_lake(home)
     horizon = shop_horizon(lake, connect(settings), settings)
     moment = as_of or after_last_order(lake)
@@ -127,7 +126,7 @@ def labels(
     settings = current_settings()
     if horizon is not None:
         settings = settings.model_copy(update={"horizon_days": horizon})
-    lake = read_lake(Home(settings.home))
+    lake = read_lake(settings.data_home)
     backend = connect(settings)
     chosen = shop_horizon(lake, backend, settings)
     moment = as_of or shop_rhythm(lake, backend, settings)[1].test

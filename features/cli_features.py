@@ -9,7 +9,6 @@ import typer
 from features import cli_feature_reports, cli_store
 from features.cli_taken import AsJson, AsOf, EntityName, Of, after_last_order, shown, taken
 from features.errors import ConfigError
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table, step
 
@@ -75,7 +74,7 @@ def build(as_of: AsOf = None, of: Of = EntityName.CUSTOMER, as_json: AsJson = Fa
     from features.store.snapshots import LOCK, WAIT_SECONDS, build_snapshots, snapshots_of
 
     settings = current_settings()
-    home = Home(settings.home)
+    home = settings.data_home
     lake = read_lake(home)
     entity = ENTITIES[of.value]
     if as_of is not None:

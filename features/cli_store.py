@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table, step
 
@@ -27,7 +26,7 @@ def materialize(
     from features.store.snapshots import LOCK, WAIT_SECONDS, snapshots_of
 
     settings = current_settings()
-    home = Home(settings.home)
+    home = settings.data_home
     snapshots = snapshots_of(settings, read_lake(home))
     with home.lock(LOCK, wait_seconds=WAIT_SECONDS), step("Writing online features"):
         store = open_store(home, settings)
@@ -52,7 +51,7 @@ def online(
     from features.store.online import online_features
 
     settings = current_settings()
-    store = open_store(Home(settings.home), settings)
+    store = open_store(settings.data_home, settings)
     limit = timedelta(hours=settings.online_max_age_hours)
     found = online_features(store, customers, now=datetime.now(UTC), max_age=limit)
     if as_json:

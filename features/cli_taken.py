@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.home import Home
 from features.settings import current_settings
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def taken(
     from features.snapshot import take_snapshot
 
     settings = current_settings()
-    lake = read_lake(Home(settings.home))
+    lake = read_lake(settings.data_home)
     moment = as_of
     if moment is None:
         first, last = (datetime.fromisoformat(lake.manifest[name]) for name in ("first_order_at", "last_order_at"))

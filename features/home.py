@@ -37,9 +37,10 @@ CHANGED = ".changed"
 
 @dataclass(frozen=True)
 class Home:
-    """Paths below the data home."""
+    """Paths below the data home, and where its model registry is."""
 
     root: Path
+    mlflow_url: str | None = None  # of the server that keeps the registry; None: the home does
 
     @property
     def lake(self) -> Path:
@@ -75,6 +76,11 @@ class Home:
     def registry_database(self) -> Path:
         """MLflow's database of runs and versions; there once anything was trained."""
         return self.mlflow / "mlflow.db"
+
+    @property
+    def has_registry(self) -> bool:
+        """Whether there is a registry to ask: on a server, or here once anything was trained."""
+        return self.mlflow_url is not None or self.registry_database.is_file()
 
     @property
     def mlflow(self) -> Path:

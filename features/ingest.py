@@ -102,7 +102,7 @@ def ingest(
     it is. Raises ConfigError for a wrong mapping and DataError for a file that cannot be used.
     """
     require_duckdb(settings.engine, "loading of files")
-    home = Home(settings.home)
+    home = settings.data_home
     if source not in SOURCES:
         raise ConfigError(f"Unknown source '{source}'. Sources: {', '.join(SOURCES)}.")
     read = _reader(source, mapping, settings, say)

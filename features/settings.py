@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from features.errors import ConfigError
+from features.home import Home
 from features.nightly_settings import NightlySettings
 
 PREFIX = "REGULARS_"
@@ -132,6 +133,12 @@ class Settings(BaseSettings):
     live_redis: SecretStr | None = Field(
         None, description="Redis by which servers on several machines tell each other of live events, redis://…"
     )
+    mlflow_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@]+(/[^?#]*)?$",
+        description="MLflow server that keeps runs and models, http://…; unset: SQLite in the data home. Passwords go "
+        "into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+    )
     answer_ms: float = Field(
         50, gt=0, description="Milliseconds a recommendation may take before a plainer one is given."
     )
@@ -171,6 +178,11 @@ class Settings(BaseSettings):
     who: str = Field(
         default_factory=lambda: os.environ.get("USER", "unknown"), description="Named in the promotion log."
     )
+
+    @property
+    def data_home(self) -> Home:
+        """The data home, which knows where its registry is."""
+        return Home(self.home, mlflow_url=None if self.mlflow_url is None else self.mlflow_url.rstrip("/"))
 
     @field_validator("models")
     @classmethod

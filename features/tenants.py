@@ -148,6 +148,9 @@ def _named_places(shop: Settings) -> Iterator[tuple[str, tuple[object, ...]]]:
     from features.sources.live_events import database_place
 
     yield "database_url", database_place(shop)
+    if shop.mlflow_url is not None:
+        parts = urlsplit(shop.mlflow_url)
+        yield "mlflow_url", (parts.hostname, parts.port, parts.path.strip("/"))
     if shop.online_store is not None:
         parts = urlsplit(shop.online_store.get_secret_value())
         yield "online_store", (parts.hostname, parts.port or 6379, parts.path.strip("/") or "0")

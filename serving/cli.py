@@ -13,7 +13,6 @@ import serving.cli_contacts
 import serving.cli_keys
 import serving.cli_privacy
 import training.cli
-from features.home import Home
 from features.settings import current_settings, server_settings
 from features.terminal import out, print_json, print_table, run
 from serving.cli_nightly import nightly
@@ -274,7 +273,7 @@ def doctor(as_json: AsJson = False) -> None:
 def _state() -> State:
     from serving.state import scored_state
 
-    return scored_state(Home(current_settings().home))
+    return scored_state(current_settings().data_home)
 
 
 def main() -> None:

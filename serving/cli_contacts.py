@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table, progress
 
@@ -99,7 +98,7 @@ def contact_list(
         dry_run=not record,
     )
     settings = current_settings()
-    state = scored_state(Home(settings.home))
+    state = scored_state(settings.data_home)
     with _database() as database:
         page, plan = planned(
             state,
@@ -200,7 +199,7 @@ def contact_results(campaign: CampaignName, as_json: AsJson = False) -> None:
     from serving.plan_log import PlanLog
     from serving.state import load_state
 
-    state = load_state(Home(current_settings().home))
+    state = load_state(current_settings().data_home)
     results, as_of = _results(state)
     with _database() as database:
         page = campaign_page(campaign, PlanLog(database), results, as_of=as_of)

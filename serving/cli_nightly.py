@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from features.errors import ConfigError, NotReadyError
-from features.home import Home
 from features.settings import current_settings, server_settings
 from features.terminal import out, print_json, print_table, progress
 from training.cli_arguments import AsJson
@@ -103,7 +102,7 @@ def _now() -> datetime:
 def _status(*, as_json: bool) -> None:
     from serving.nightly.journal import PAGE, Journal
 
-    journal = Journal(Home(current_settings().home))
+    journal = Journal(current_settings().data_home)
     going, last, summary = journal.unfinished(), journal.last_finished(), journal.last_summary()
     held = going is not None and journal.is_held()
     if as_json:

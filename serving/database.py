@@ -218,7 +218,7 @@ class Database:
 
 def open_database(settings: Settings) -> Database:
     """The database that the settings name. Raises ConfigError for a URL that none can be."""
-    return Database(database_url(settings), Home(settings.home))
+    return Database(database_url(settings), settings.data_home)
 
 
 def _engine(url: sa.URL) -> sa.Engine:

@@ -32,7 +32,7 @@ _K = 5
 def demo(settings: Settings, *, once: bool) -> None:
     """Run it. With `once`, stop after the answers; else serve until Ctrl-C."""
     started = time.perf_counter()
-    home = Home(settings.home)
+    home = settings.data_home
     _prepare(settings, home)
     host = LOOPBACK  # the demo makes no key, so it is for this machine alone
     port = free_port(host, settings.port)

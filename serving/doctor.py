@@ -54,7 +54,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything looked at, in the order in which it builds up. One broken part never hides the others."""
-    home = Home(settings.home)
+    home = settings.data_home
     looks: list[tuple[str, Callable[[], Iterator[Finding]], str]] = [
         ("installed", installed, "make env"),
         ("configured", lambda: configured(settings), "Correct regulars.toml or REGULARS_*."),
@@ -127,7 +127,7 @@ def loaded(home: Home) -> Iterator[Finding]:
 
 def enough(settings: Settings) -> Iterator[Finding]:
     """Whether the lake has enough for each model of outcomes, and what it limits."""
-    home = Home(settings.home)
+    home = settings.data_home
     from training.enough import ENOUGH, TOO_FEW, all_in_lake
     from training.protocols import Context
 
@@ -145,7 +145,7 @@ def enough(settings: Settings) -> Iterator[Finding]:
 
 
 def _trained(home: Home) -> Iterator[Finding]:
-    if not home.registry_database.is_file():
+    if not home.has_registry:
         raise NotReadyError("No model was trained yet.")
     from training.tracking import open_registry
 
@@ -174,7 +174,7 @@ def _trained(home: Home) -> Iterator[Finding]:
 
 def _drifted(home: Home) -> Iterator[Finding]:
     """What `regulars drift` found last of each champion; it is not looked for here, for that takes a while."""
-    if not home.registry_database.is_file():
+    if not home.has_registry:
         return
     from training.model_drift import kept
     from training.outcome_backtest import QUESTIONS
@@ -220,7 +220,7 @@ def _scored(home: Home) -> Iterator[Finding]:
 
 def _changed(home: Home, scored: object) -> list[str]:
     """Models whose champion is not the one the scores came from."""
-    if not home.registry_database.is_file() or not isinstance(scored, dict):
+    if not home.has_registry or not isinstance(scored, dict):
         return []
     from training.tracking import open_registry
 

@@ -6,7 +6,6 @@ import ipaddress
 
 from rich.markup import escape
 
-from features.home import Home
 from features.settings import Settings
 from features.terminal import progress
 from serving.database import StoreAwayError, open_database
@@ -42,4 +41,4 @@ def any_key(settings: Settings) -> bool:
     try:
         return bool(Keys(open_database(settings)).all())
     except StoreAwayError:
-        return bool(read_copy(Home(settings.home).live / COPY))
+        return bool(read_copy(settings.data_home.live / COPY))

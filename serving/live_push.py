@@ -13,7 +13,6 @@ from functools import partial
 
 import pandas as pd
 
-from features.home import Home
 from features.schema import C
 from features.settings import Settings
 from features.store.away import OnlineStoreAwayError
@@ -62,7 +61,7 @@ def push_live(settings: Settings, *, every_seconds: float, once: bool) -> int:
 
     A database or online store that is away is waited for.
     """
-    store = open_store(Home(settings.home), settings)
+    store = open_store(settings.data_home, settings)
     database = open_database(settings)
     following = LivePush(EventLog(database), partial(push_to_store, store))
     try:

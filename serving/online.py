@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from features.errors import RegularsError
-from features.home import Home
 from features.settings import Settings
 from serving.schemas_customers import OnlineFeatures
 
@@ -33,7 +32,7 @@ class OnlineReader:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.problem: str | None = None
-        self._home = Home(settings.home)
+        self._home = settings.data_home
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="online-features")
         self._store: Any = None
         self._waiting = 0

@@ -59,7 +59,7 @@ def erase(
     nowhere, RegularsError while a load, a training or a scoring is under way, or when a part is away; then running it
     again completes it.
     """
-    home, wanted = Home(settings.home), frozenset(customers)
+    home, wanted = settings.data_home, frozenset(customers)
     _check_known(settings, home, wanted)
     if dry_run:
         counts = _counted(settings, home, wanted)
@@ -96,7 +96,7 @@ def retain(settings: Settings, *, now: datetime, dry_run: bool = False, say: Say
 
     Raises ConfigError when nothing is limited, RegularsError while a load, a training or a scoring is under way.
     """
-    home = Home(settings.home)
+    home = settings.data_home
     privacy = settings.privacy
     before = too_old(settings, now=now)
     if not before:
@@ -122,7 +122,7 @@ def retain(settings: Settings, *, now: datetime, dry_run: bool = False, say: Say
 
 def known_customers(settings: Settings, customers: Collection[str]) -> set[str]:
     """Those of the customers of whom anything is kept."""
-    home = Home(settings.home)
+    home = settings.data_home
     found = customers_named(home, customers)
     for root in _served(home):
         for directory in sealed_directories(root):

@@ -28,7 +28,7 @@ def export(settings: Settings, customer: str, *, now: datetime) -> dict[str, Any
 
     Keyed hashes in the list of those erased are no data of the customer's that could be given.
     """
-    home = Home(settings.home)
+    home = settings.data_home
     found: dict[str, Any] = {
         "lake": _in_lake(home, customer),
         "features": _features(home, customer),

@@ -223,7 +223,7 @@ def open_holder(settings: Settings, metrics: Metrics) -> Holder:
     """What holds the scores that the settings and their experiments ask for, nothing loaded yet."""
     variants = [v for experiment in _experiments(settings).values() for v in experiment.variants.values()]
     return Holder(
-        Home(settings.home),
+        settings.data_home,
         metrics,
         pin=settings.pin,
         variants=sorted({v.scores for v in variants if v.scores is not None}),
@@ -267,7 +267,7 @@ def open_runtime(
         limits=RateLimit(workers=settings.workers),
         online=OnlineReader(settings),
         bell=bell,
-        nightly=NightlyWatch(Home(settings.home)),
+        nightly=NightlyWatch(settings.data_home),
         shared=shared,
         tracing=None if shared else make_provider(settings),
     )

@@ -64,7 +64,7 @@ def check_shop(settings: Settings) -> None:
     if settings.fallback_file is not None:
         from serving.last_good import static_list
 
-        static_list(Home(settings.home), settings.fallback_file)
+        static_list(settings.data_home, settings.fallback_file)
     if settings.live_redis is not None:
         from serving import bell
 
@@ -80,9 +80,9 @@ def check_shop(settings: Settings) -> None:
     else:
         from serving.schema_versions import refuse_newer, version_in_file
 
-        file = Home(settings.home).live / "live.db"
+        file = settings.data_home.live / "live.db"
         refuse_newer(version_in_file(file), str(file))
-    _check_formats(Home(settings.home))
+    _check_formats(settings.data_home)
 
 
 def _check_formats(home: Home) -> None:

@@ -48,7 +48,7 @@ def upgrade(settings: Settings, *, dry_run: bool = False) -> list[Part]:
 
     A part of a later release is told of, and then nothing is changed. Raises StoreAwayError when the database is away.
     """
-    home = Home(settings.home)
+    home = settings.data_home
     formats = list(_formats(home))
     newer = any(part.todo is Todo.NEWER for part in formats)
     with database_there(settings) as database:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.errors import DataError
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, Model, ModelArgument, current_context
@@ -96,7 +95,7 @@ def promote(
     if force and not why:
         raise typer.BadParameter("say why you force it, for the promotion log", param_hint="--why")
     settings = current_settings()
-    registry = open_registry(Home(settings.home))
+    registry = open_registry(settings.data_home)
     row = promote_version(registry, model.value, version, who=settings.who, at=datetime.now(UTC), why=why, force=force)
     listing(registry)
     _print_change(row, as_json=as_json)
@@ -114,7 +113,7 @@ def rollback(
     from training.tracking import open_registry
 
     settings = current_settings()
-    registry = open_registry(Home(settings.home))
+    registry = open_registry(settings.data_home)
     row = roll_back(registry, model.value, who=settings.who, at=datetime.now(UTC), why=why)
     listing(registry)
     _print_change(row, as_json=as_json)
@@ -131,7 +130,7 @@ def models(
     from training.run import listing
     from training.tracking import open_registry
 
-    home = Home(current_settings().home)
+    home = current_settings().data_home
     if log:
         rows = history(home, model.value if model else None)
         if as_json:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from features.home import Home
 from features.lake import read_lake
 from features.settings import current_settings
 from training.protocols import Context
@@ -29,5 +28,5 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 def current_context() -> Context:
     """The settings in force and the lake as it is. Raises NotReadyError when nothing is loaded."""
     settings = current_settings()
-    home = Home(settings.home)
+    home = settings.data_home
     return Context(settings=settings, home=home, lake=read_lake(home))

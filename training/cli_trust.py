@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from features.errors import NotReadyError
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson
@@ -88,7 +87,7 @@ def _kept(model: Outcome, number: int | None) -> dict[str, Any]:
     from training.explain import kept
     from training.tracking import open_registry
 
-    registry = open_registry(Home(current_settings().home))
+    registry = open_registry(current_settings().data_home)
     version = registry.resolve(model.value) if number is None else registry.get(model.value, number)
     if version is None:
         raise NotReadyError(f"There is no {model.value} champion. Train:  regulars train {model.value}")

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from features.errors import ConfigError
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, ModelArgument, current_context
@@ -30,7 +29,7 @@ def tune(
     from training.tuned import forget as forget_kept
 
     if forget:
-        there = forget_kept(Home(current_settings().home), model.value)
+        there = forget_kept(current_settings().data_home, model.value)
         out.print(f"{model.value}: back to the defaults." if there else f"{model.value}: the defaults are in use.")
         return
     try:

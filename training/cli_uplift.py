@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from features.errors import DataError
-from features.home import Home
 from features.settings import current_settings
 from features.terminal import out, print_json, print_table
 from training.cli_arguments import AsJson, current_context
@@ -39,7 +38,7 @@ def uplift(
     from training.tracking import open_registry
     from training.uplift_training import kept_report
 
-    home = Home(current_settings().home)
+    home = current_settings().data_home
     learned = None if show else _train()
     registry = open_registry(home)
     champion = registry.resolve(UPLIFT)

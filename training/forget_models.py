@@ -5,35 +5,48 @@ What a model learned is in its trees and cannot be taken out of them: it is to b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from features.home import Home, recover_changed, remove_directory, sweep, write_text
+from features.home import Home, recover_changed, remove_directory, sweep
 from training.bundle import MANIFEST, file_hash, is_whole, manifest_of
-from training.examples import NOBODY
 from training.forget import count_in, forget_in, sealed_directories
+from training.forget_examples import EXAMPLES, rename_in
+from training.forget_on_server import count_on_server, forget_on_server
 from training.protocols import REGISTERED
+from training.registry_sweep import sweep as sweep_registry
 from training.tracking import LOCK, LONGEST_WRITE, Registry, open_registry
 from training.versions import ModelVersion
-
-#: What MLflow keeps of the examples a model was logged with.
-_EXAMPLES = ("input_example.json", "serving_input_example.json")
 
 
 def count_in_models(home: Home, customers: Collection[str]) -> int:
     """In how many rows registered models and their local copies name these customers."""
     roots = (home.mlflow / "artifacts", home.models)
-    return sum(count_in(directory, customers) for root in roots for directory in sealed_directories(root))
+    there = count_on_server(open_registry(home), customers) if home.mlflow_url is not None else 0
+    return there + sum(count_in(directory, customers) for root in roots for directory in sealed_directories(root))
 
 
 def forget_in_models(home: Home, customers: Collection[str]) -> int:
     """How many bundles were changed. Takes the locks of the registry and of the local copies.
 
-    Killed at any moment and called again, it completes.
+    Killed at any moment and called again, it completes. With a server, what an embedded registry left in the data home
+    from before is cleaned too.
     """
+    changed = 0
+    if home.mlflow_url is not None:
+        changed = forget_on_server(open_registry(home), customers)
+        home = Home(home.root)
+    changed += _forget_in_folder(home, customers)
+    for model in REGISTERED:
+        with home.lock(f"models-{model}", wait_seconds=LONGEST_WRITE):
+            for copy in sealed_directories(home.models / model):
+                if count_in(copy, customers):
+                    remove_directory(copy)  # the next who needs it fetches it anew
+    return changed
+
+
+def _forget_in_folder(home: Home, customers: Collection[str]) -> int:
     artifacts = home.mlflow.resolve() / "artifacts"
     if not artifacts.is_dir():
         return 0
@@ -42,23 +55,18 @@ def forget_in_models(home: Home, customers: Collection[str]) -> int:
     with home.lock(LOCK, wait_seconds=LONGEST_WRITE):
         recover_changed(artifacts)
         sweep(artifacts)
-        registry.sweep()
+        sweep_registry(registry)
         version_of = {
-            registry.bundle_folder(version).resolve(): version
+            Path(registry.artifacts.where(version.bundle)).resolve(): version
             for model in REGISTERED
             for version in registry.versions(model)
         }
         for directory in sealed_directories(artifacts):
             version = version_of.get(directory.resolve())
             changed += forget_in(directory, customers, partial(_rehash, registry, version, directory))
-        for name in _EXAMPLES:
+        for name in EXAMPLES:
             for file in artifacts.rglob(name):
-                _rename_in(file, customers)
-    for model in REGISTERED:
-        with home.lock(f"models-{model}", wait_seconds=LONGEST_WRITE):
-            for copy in sealed_directories(home.models / model):
-                if count_in(copy, customers):
-                    remove_directory(copy)  # the next who needs it fetches it anew
+                rename_in(file, customers)
     return changed
 
 
@@ -71,19 +79,3 @@ def _rehash(registry: Registry, version: ModelVersion | None, before: Path, new:
     was_whole = is_whole(before, kind=manifest_of(before)["kind"])
     if was_whole and version.bundle_hash in (file_hash(before / MANIFEST), after):
         registry.rehash(version, after)
-
-
-def _rename_in(file: Path, customers: Collection[str]) -> None:
-    text = file.read_text(encoding="utf-8")
-    known = json.loads(text)
-    renamed = json.dumps(_renamed(known, frozenset(customers)))
-    if json.loads(renamed) != known:
-        write_text(file, renamed)
-
-
-def _renamed(value: Any, customers: frozenset[str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _renamed(item, customers) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_renamed(item, customers) for item in value]
-    return NOBODY[0] if isinstance(value, str) and value in customers else value

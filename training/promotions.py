@@ -8,6 +8,7 @@ from features.errors import GateError, NotReadyError
 from features.home import Home
 from training.gates import Decision, comparison_between, decide
 from training.promotion_log import FILE, Action, Promotion, PromotionLog, State, before
+from training.registry_sweep import sweep
 from training.tracking import LOCK, Registry
 from training.versions import CHALLENGER, CHAMPION, ModelVersion
 
@@ -80,7 +81,7 @@ def is_decided(home: Home, version: ModelVersion) -> bool:
 def recover(registry: Registry) -> None:
     """Leave the registry as if no writer had ever been killed."""
     with registry.home.lock(LOCK):
-        registry.sweep()
+        sweep(registry)
         repair(registry)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.tracking import LOCK, LONGEST_WRITE, STARTED, Registry
+from training.tracking import LOCK, LONGEST_WRITE, Registry
 from training.versions import logged_name
 
 
@@ -32,9 +32,7 @@ def log_report(registry: Registry, report: Report) -> str:
     """The id of the finished run. Takes the registry's lock; waits for it, as the report took long to make."""
     client = registry.client
     with registry.home.lock(LOCK, wait_seconds=LONGEST_WRITE):
-        started = client.create_run(
-            registry.experiment(report.experiment), run_name=report.name, tags={STARTED: "true"}
-        )
+        started = client.create_run(registry.experiment(report.experiment), run_name=report.name, tags=registry.tags())
         run_id = str(started.info.run_id)
         for name, value in report.params.items():
             client.log_param(run_id, name, value)

@@ -33,7 +33,7 @@ def asked_at(home: Home) -> datetime | None:
 def to_retrain(home: Home) -> list[ModelVersion]:
     """Champions that were made before the last erasure; for a nightly job to train again. Empty where none were."""
     since = asked_at(home)
-    if since is None or not home.registry_database.is_file():
+    if since is None or not home.has_registry:
         return []
     from training.tracking import open_registry
 

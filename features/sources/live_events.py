@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from features.errors import DataError
-from features.home import Home
 from features.mapping import Field, TableSource
 from features.schema import CONTACTS, INTERACTIONS, RESPONSES, Columns, Kind, TableContract
 from features.settings import Settings
@@ -65,7 +64,7 @@ def database_url(settings: Settings) -> str:
     """Where the server writes: the database that the settings name, else an SQLite file in the data home."""
     named = settings.database_url
     if named is None:
-        return f"sqlite:///{(Home(settings.home).live / 'live.db').resolve()}"
+        return f"sqlite:///{(settings.data_home.live / 'live.db').resolve()}"
     # SQLAlchemy would take an older driver than the one that comes with our extra.
     return named.replace("postgresql://", "postgresql+psycopg://", 1) if named.startswith("postgresql://") else named
 

@@ -20,7 +20,7 @@ from features.code_hash import code_hash
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
 from features.engine import SPARK, connect, save
 from features.growth import unchanged_until
-from features.home import ASIDE, Home, forget_old, sweep, write_text
+from features.home import ASIDE, forget_old, sweep, write_text
 from features.lake import Lake
 from features.own import own_code, own_features
 from features.settings import Settings
@@ -88,7 +88,7 @@ def _folder(settings: Settings, lake_version: str) -> Snapshots:
     origin = f"{lake_version} {code_hash(_CODE, _LIBRARIES)} {_FORMAT} ".encode() + own_code(settings)
     if settings.engine == SPARK:  # whose last bits are others
         origin += f" {code_hash(_SPARK_CODE, _SPARK_LIBRARIES)}".encode()
-    return Snapshots(Home(settings.home).features / hashlib.sha256(origin).hexdigest()[:16])
+    return Snapshots(settings.data_home.features / hashlib.sha256(origin).hexdigest()[:16])
 
 
 def build_snapshots(
@@ -100,7 +100,7 @@ def build_snapshots(
 
     Call it holding the lock "features". A build cut short leaves whole files, and those missing are made by the next.
     """
-    home, snapshots = Home(settings.home), snapshots_of(settings, lake)
+    home, snapshots = settings.data_home, snapshots_of(settings, lake)
     sweep(home.features)
     folder = snapshots.folder(entity)
     folder.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ class Night:
     @property
     def home(self) -> Home:
         """The data home."""
-        return Home(self.settings.home)
+        return self.settings.data_home
 
     def context(self) -> Context:
         """What trainings and scorings are given: the lake as it is now."""

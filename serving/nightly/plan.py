@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from features.errors import NotReadyError, RegularsError
-from features.home import Home
 from features.lake import read_lake
 from features.settings import Settings
 from serving.nightly import models, pull, scoring, telling
@@ -22,7 +21,7 @@ _TOLD = (scoring.FEATURES, scoring.SCORE, models.DRIFT)
 
 def plan(settings: Settings, *, clock: Callable[[], datetime]) -> list[tuple[str, str]]:
     """Each step, and what it would do."""
-    journal = Journal(Home(settings.home))
+    journal = Journal(settings.data_home)
     last, now = journal.last_finished(), clock()
     run = journal.unfinished()
     if run is not None and now - moment(run.started_at) >= timedelta(hours=settings.nightly.resume_hours):
@@ -72,7 +71,7 @@ def _of(night: Night, name: str) -> str:
             f"hold back if more than {asked.most_set_aside:.0%} of a table is set aside, or the week has less than "
             f"{asked.least_orders:.0%} of its usual orders"
         )
-    trained = night.home.registry_database.is_file()
+    trained = night.home.has_registry
     if name == models.TRAIN:
         due = models.due(night) if trained else dict.fromkeys(asked.models, "it has no version yet")
         return "; ".join(f"{model}: {why}" for model, why in due.items()) or "nothing is due"

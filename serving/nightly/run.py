@@ -12,7 +12,6 @@ from typing import Any
 from rich.markup import escape
 
 from features.errors import RegularsError
-from features.home import Home
 from features.settings import Settings
 from features.terminal import progress
 from serving.logs import exception_text
@@ -52,7 +51,7 @@ def nightly(
     `accepted` is why a person lets the data pass. Raises BusyError while another run goes on, RegularsError when
     nothing can be written down.
     """
-    journal = Journal(Home(settings.home))
+    journal = Journal(settings.data_home)
     try:
         with journal.lock(at=clock()):
             return _go(journal, settings, clock, accepted, steps)

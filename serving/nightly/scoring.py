@@ -71,7 +71,7 @@ def champions(night: Night) -> dict[str, Any]:
     from training.protocols import REGISTERED
     from training.tracking import open_registry
 
-    if not night.home.registry_database.is_file():
+    if not night.home.has_registry:
         return {}
     registry = open_registry(night.home)
     found = {model: registry.resolve(model) for model in REGISTERED}

@@ -26,6 +26,7 @@ from serving.keys import ApiKey, KeyRing, Keys, now_utc, read_copy
 from serving.live import NO_INTEREST, Live
 from serving.live_feed import LiveFeed
 from serving.metrics import Metrics
+from serving.mlflow_server import RegistryWatch
 from serving.nightly.watch import NightlyWatch
 from serving.online import OnlineReader
 from serving.outcomes import Contacts, OutcomeLog
@@ -65,6 +66,7 @@ class Runtime:
     online: OnlineReader
     bell: Bell
     nightly: NightlyWatch
+    registry: RegistryWatch | None = None  # where a server keeps the models
     #: One of several shops in its process: nobody is let in without a key, which says whose it is.
     shared: bool = False
     tracing: Any = None  # OpenTelemetry's provider, where traces are wanted
@@ -163,7 +165,7 @@ class Runtime:
             "scores": self.holder.problem,
             "events": self.feed.problem,
             "keys": self.problems.get("keys"),
-            "registry": registry_problem(self.holder.home),
+            "registry": registry_problem(self.holder.home) if self.registry is None else self.registry.look(),
             "rules": self.rules.problem,
             "online": self.online.problem,
             "bell": self.bell.problem,
@@ -251,6 +253,7 @@ def open_runtime(
     events = EventLog(database)
     bell = Bell(settings, events.doorbell)
     events.tell_others = bell.ring
+    home = settings.data_home
     return Runtime(
         settings=settings,
         holder=holder or open_holder(settings, counted),
@@ -268,6 +271,7 @@ def open_runtime(
         online=OnlineReader(settings),
         bell=bell,
         nightly=NightlyWatch(settings.data_home),
+        registry=None if home.mlflow_url is None else RegistryWatch(home.mlflow_url),
         shared=shared,
         tracing=None if shared else make_provider(settings),
     )

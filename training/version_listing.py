@@ -7,6 +7,7 @@ What is kept holds as long as the registry's database is the one it was read fro
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,11 +18,18 @@ from training.grades import grade as grade_of
 from training.versions import ModelVersion
 
 FILE = "versions.json"
+#: For how long what a server said is shown without asking it: another machine may have changed it meanwhile.
+FRESH_SECONDS = 60
 Listed = list[dict[str, Any]]
 
 
-def registry_state(home: Home) -> list[list[int]]:
-    """What differs whenever the registry's database does: when it and its log were written, and how long they are."""
+def registry_state(home: Home) -> list[list[int]] | str:
+    """What differs whenever the registry's database does: when it and its log were written, and how long they are.
+
+    Of a server, only which it is.
+    """
+    if home.mlflow_url is not None:
+        return home.mlflow_url
     database = home.registry_database
     files = [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-journal")]
     return [[file.stat().st_mtime_ns, file.stat().st_size] for file in files if file.is_file()]
@@ -43,10 +51,17 @@ def keep_listing(home: Home, read: Callable[[], Sequence[ModelVersion]]) -> List
 
 
 def kept_listing(home: Home) -> Listed | None:
-    """The versions as they were kept last; None where the registry was written to since, or none was kept."""
+    """The versions as they were kept last; None where the registry was written to since, or none was kept.
+
+    Those of a server are None after a minute.
+    """
+    file = home.mlflow / FILE
     try:
-        kept = json.loads((home.mlflow / FILE).read_text(encoding="utf-8"))
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
+        return None
+    if home.mlflow_url is not None and age > FRESH_SECONDS:
         return None
     return _graded(kept["versions"]) if kept["state"] == registry_state(home) else None
 

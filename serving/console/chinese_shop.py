@@ -37,6 +37,8 @@ OF_THE_SHOP: Mapping[str, str] = {
     "refused": "已拒绝",
     "Roll back": "回退",
     "rolled back": "已回退",
+    "Runs, parameters and every artefact stand in MLflow:": "运行记录、参数和所有文件都在 MLflow 中：",
+    "The MLflow server does not give the plots just now.": "MLflow 服务器暂时无法提供图表。",
     "Runs, parameters and every artefact stand in MLflow. On the server's machine:": (
         "运行、参数和全部产物都在 MLflow 中。在服务器上执行："
     ),

@@ -69,15 +69,19 @@ async def the_page(visit: Visit) -> Response:
     log = PromotionLog(visit.runtime.holder.home.root / FILE)
     changes = await asyncio.to_thread(log.rows)
     home = visit.runtime.holder.home
+    listed = None if found is None else versions_of(registry, found)
+    if listed is not None and None in listed["pictures"].values():
+        listed = None  # the page stands at once, and its part waits for the server
     return visit.page(
         "models.html",
         models=MODELS,
-        listed=None if found is None else versions_of(registry, found),
+        listed=listed,
         changes=changes[::-1][:MOST_CHANGES],
         done=done,
         drift=await asyncio.to_thread(drift_of, home),
         problem=visit.runtime.holder.problem,
         database=home.mlflow.resolve() / home.registry_database.name,
+        mlflow_url=home.mlflow_url,
     )
 
 
@@ -85,6 +89,9 @@ async def versions(visit: Visit) -> Response:
     """GET /console/models/versions: the part of the page that the registry answers."""
     registry = registry_of(visit)
     found = await registry.versions()
+    newest = {version["model"]: version for version in reversed(found)}
+    if registry.home.mlflow_url is not None:
+        await asyncio.to_thread(registry.fetch_pictures, list(newest.values()))
     return visit.page("models_part.html", listed=versions_of(registry, found))
 
 

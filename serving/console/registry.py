@@ -17,6 +17,7 @@ from typing import Any
 
 from features.errors import RegularsError
 from features.home import Home
+from serving.mlflow_server import ServerAwayError, fetch_pictures, kept_pictures
 from training.version_listing import kept_listing
 
 SECONDS = 120.0
@@ -59,16 +60,29 @@ class Registry:
         """The entry of the promotion log. Raises RegistryBusyError where no version was champion before."""
         return await self._change(["rollback", model, f"--why={why}", "--json"], who=who)
 
-    def pictures(self, version: Mapping[str, Any]) -> list[str]:
-        """Names of the back-test's plots that lie in the embedded registry."""
+    def pictures(self, version: Mapping[str, Any]) -> list[str] | None:
+        """Names of the back-test's plots that are at hand; None where a server has them and they were not fetched."""
+        if self.home.mlflow_url is not None:
+            kept = kept_pictures(self.home, version["run_id"])
+            return None if kept is None else [path.name for path in kept]
         folder = self._folder(version)
         return sorted(path.name for path in folder.glob("*.png")) if folder.is_dir() else []
 
+    def fetch_pictures(self, versions: Sequence[Mapping[str, Any]]) -> None:
+        """Have the plots of these versions at hand, of as many as their server gives within its short wait."""
+        for version in versions:
+            try:
+                fetch_pictures(self.home, version["run_id"])
+            except ServerAwayError:
+                return
+
     def picture(self, version: Mapping[str, Any], name: str) -> Path | None:
         """The file of one plot; None where there is none of that name."""
-        return self._folder(version) / name if name in self.pictures(version) else None
+        return self._folder(version) / name if name in (self.pictures(version) or ()) else None
 
     def _folder(self, version: Mapping[str, Any]) -> Path:
+        if self.home.mlflow_url is not None:
+            return self.home.mlflow.joinpath("pictures", version["run_id"])
         return self.home.mlflow.joinpath("artifacts", version["model"], version["run_id"], *_PICTURES)
 
     async def _change(self, arguments: Sequence[str], *, who: str) -> Mapping[str, Any]:

@@ -17,6 +17,9 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 FILLED = {"POSTGRES_PASSWORD": "a1", "REDIS_PASSWORD": "b2", "GRAFANA_PASSWORD": "c3", "METRICS_KEY_FILE": "/run/key"}
 
+#: What a program that starts as root needs to become its own user, and to listen below 1024.
+MAY_ADD = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "NET_BIND_SERVICE"}
+
 
 def compose(tmp_path: Path, values: dict[str, str]) -> subprocess.CompletedProcess[str]:
     told = tmp_path / "told.env"
@@ -37,13 +40,25 @@ def test_compose_takes_the_stack_and_every_file_it_mounts_is_there(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
     both = {"regulars-1", "regulars-2"}
-    assert set(services) == both | {"prepare", "job", "proxy", "postgres", "redis", "mlflow", "prometheus", "grafana"}
+    parts = {"proxy", "postgres", "redis", "mlflow", "prometheus", "grafana"}
+    once = {"prepare", "job", "mlflow-database"}
+    assert set(services) == both | parts | once
     for name in both:
         settings = services[name]["environment"]
         assert settings["REGULARS_DATABASE_URL"] == "postgresql+psycopg://regulars:a1@postgres:5432/regulars"
+        assert settings["REGULARS_MLFLOW_URL"] == "http://mlflow:5000"
+    assert services["mlflow"]["environment"]["MLFLOW_BACKEND_STORE_URI"].endswith("@postgres:5432/mlflow")
+    for name in both | parts:
+        assert services[name]["healthcheck"]["test"], name
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service.get("user") == "root" or service["tmpfs"], name
+        assert set(service.get("cap_add", ())) <= MAY_ADD, name
     mounted = [str(volume).split(":")[0] for service in services.values() for volume in service.get("volumes", ())]
     files = [Path(path) for path in mounted if path.startswith(str(ROOT))]
-    assert len(files) == 6
+    assert len(files) == 7
     assert not [path for path in files if not path.is_file()]
 
 

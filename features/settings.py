@@ -67,6 +67,16 @@ class PrivacySettings(BaseModel):
     )
 
 
+class RetentionSettings(BaseModel):
+    """Which versions and runs `regulars models prune` leaves in the registry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep_versions: int = Field(5, ge=1, description="Newest versions of each model that stay.")
+    older_than_days: float = Field(90, ge=0, description="Days for which every version and run stays.")
+    nightly: bool = Field(default=False, description="Let `regulars nightly` prune, after it has scored.")
+
+
 class Settings(BaseSettings):
     """Everything a shop may set; each has a default that works on two cores and 24 GiB."""
 
@@ -109,6 +119,11 @@ class Settings(BaseSettings):
         PrivacySettings(),
         description="For how long personal data are kept: [privacy] with keep_orders_days, keep_events_days and "
         "keep_outcomes_days, each unset; see docs/privacy.md.",
+    )
+    retention: RetentionSettings = Field(
+        default_factory=lambda: RetentionSettings.model_validate({}),
+        description="How many old models stay: [retention] with keep_versions, older_than_days, nightly = true; see "
+        "mlflow/README.md.",
     )
     source_url: SecretStr | None = Field(
         None, description="Database that `ingest --source sql` reads, for instance postgresql://reader@host/shop."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -17,19 +16,18 @@ from training.cli_backtest import backtest
 from training.cli_drift import drift
 from training.cli_evaluate import evaluate
 from training.cli_insight import insight, picturing, report
+from training.cli_models import grade_text, measured, models, print_notes
 from training.cli_off_policy import off_policy
 from training.cli_trust import explain, fairness
 from training.cli_tune import tune
 from training.cli_uplift import uplift
-from training.grades import grade as grade_of
-from training.protocols import MODELS
 from training.version_listing import described
 
 if TYPE_CHECKING:
     from training.promotion_log import Promotion
-    from training.versions import ModelVersion
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(models, name="models")
 app.command(epilog="Example:  regulars evaluate recommender --split last-order --json")(evaluate)
 app.command(epilog="Example:  regulars tune churn --trials 40 --minutes 5")(tune)
 app.command("off-policy", epilog="Example:  regulars off-policy --metric purchase")(off_policy)
@@ -67,14 +65,14 @@ def train(
                     o.status,
                     o.version.version if o.version else "",
                     ", ".join(o.version.aliases) if o.version else "",
-                    _measured(o.version) if o.version else "",
-                    _grade(o.version),
+                    measured(o.version) if o.version else "",
+                    grade_text(o.version),
                     o.why,
                 )
                 for o in outcomes
             ],
         )
-        _print_notes([o.version for o in outcomes if o.version is not None])
+        print_notes([o.version for o in outcomes if o.version is not None])
     if all(o.status == NOT_TRAINED for o in outcomes):
         raise DataError("No model could be trained: " + "; ".join(f"{o.model}: {o.why}" for o in outcomes))
 
@@ -119,60 +117,6 @@ def rollback(
     _print_change(row, as_json=as_json)
 
 
-@app.command(epilog="Example:  regulars models churn --log")
-def models(
-    model: Annotated[Model | None, typer.Argument(help="Which model; all when none is named.")] = None,
-    log: Annotated[bool, typer.Option("--log", help="Show the promotion log instead.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the versions in the registry, or who promoted what, when and why."""
-    from training.promotions import history
-    from training.run import listing
-    from training.tracking import open_registry
-
-    home = current_settings().data_home
-    if log:
-        rows = history(home, model.value if model else None)
-        if as_json:
-            print_json([asdict(row) for row in rows])
-            return
-        print_table(
-            "Promotion log",
-            ("when", "who", "model", "what", "from", "to", "why"),
-            [(f"{r.at:%Y-%m-%d %H:%M}", r.who, r.model, r.action, r.from_version, r.to_version, r.why) for r in rows],
-        )
-        return
-    registry = open_registry(home)
-    if as_json and model is None:
-        print_json(listing(registry))
-        return
-    versions = [v for name in ([model.value] if model else MODELS) for v in registry.versions(name)]
-    if as_json:
-        print_json([described(version) for version in versions])
-        return
-    if not versions:
-        out.print("No model is trained yet. Train:  regulars train")
-        return
-    print_table(
-        "Models",
-        ("model", "version", "alias", "trained", "measured", "grade", "tested as of", "lake"),
-        [
-            (
-                v.model,
-                v.version,
-                ", ".join(v.aliases),
-                f"{v.created:%Y-%m-%d %H:%M}",
-                _measured(v),
-                _grade(v),
-                f"{v.test_as_of:%Y-%m-%d}",
-                v.data_hash,
-            )
-            for v in versions
-        ],
-    )
-    _print_notes([v for v in versions if v.aliases])
-
-
 @app.command(epilog="Example:  regulars score --json")
 def score(as_json: AsJson = False) -> None:
     """Score every customer with the champions, as of midnight after the last order, for the server to read.
@@ -198,26 +142,6 @@ def score(as_json: AsJson = False) -> None:
     )
     for note in report.notes:
         out.print(f"[yellow]note[/] {note}")
-
-
-def _grade(version: ModelVersion | None) -> str:
-    found = None if version is None else grade_of(version.model, version.metrics)
-    return "" if found is None else found.grade
-
-
-def _measured(version: ModelVersion) -> str:
-    metric = version.gate.metric
-    value, low, high = (version.metrics.get(f"{metric}{end}") for end in ("", "_low", "_high"))
-    if value is None:
-        return ""
-    interval = f" [{low:.4g}, {high:.4g}]" if low is not None and high is not None else ""
-    return f"{metric} {value:.4g}{interval}"
-
-
-def _print_notes(versions: Sequence[ModelVersion]) -> None:
-    for version in versions:
-        for note in version.notes:
-            out.print(f"[yellow]note[/] {version.model} version {version.version}: {note}")
 
 
 def _print_change(row: Promotion, *, as_json: bool) -> None:

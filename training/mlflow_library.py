@@ -35,7 +35,16 @@ with warnings.catch_warnings():
     from mlflow.models import infer_signature
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.utils import plugins
     from requests import RequestException
+
+    # Feast hangs a header of its own on MLflow's requests, and all of Feast is loaded for it: seconds, for nothing here.
+    _every_plugin = plugins.get_entry_points
+    plugins.get_entry_points = lambda group: [one for one in _every_plugin(group) if one.name != "feast"]
+    try:
+        import mlflow.tracking.request_header.registry
+    finally:
+        plugins.get_entry_points = _every_plugin
 
 __all__ = [
     "DatasetInput",

@@ -43,12 +43,14 @@ def sweep(registry: Registry) -> None:
                 end(registry, run.info.run_id, RunStatus.KILLED)
 
 
-def remove_files(registry: Registry, experiment: Any, run_id: str) -> None:
-    """Remove the logged models of a run and every file of both."""
+def remove_files(registry: Registry, experiment: Any, run_id: str, *, for_good: bool = False) -> None:
+    """Remove the logged models of a run and every file of both; `for_good`: from the embedded database too."""
     client, artifacts = registry.client, registry.artifacts
     for logged in client.search_logged_models([experiment.experiment_id], f"source_run_id = '{run_id}'"):
         artifacts.remove_model(experiment.name, logged.model_id)
         client.delete_logged_model(logged.model_id)
+        if for_good:
+            client._tracking_client.store._hard_delete_logged_model(logged.model_id)
     artifacts.remove_run(experiment.name, run_id)
 
 

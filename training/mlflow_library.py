@@ -38,7 +38,7 @@ with warnings.catch_warnings():
     from mlflow.utils import plugins
     from requests import RequestException
 
-    # Feast hangs a header of its own on MLflow's requests, and all of Feast is loaded for it: seconds, for nothing here.
+    # Feast hangs a header of its own on MLflow's requests, for which all of Feast is loaded: seconds, for nothing.
     _every_plugin = plugins.get_entry_points
     plugins.get_entry_points = lambda group: [one for one in _every_plugin(group) if one.name != "feast"]
     try:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from features.errors import NotReadyError, RegularsError
 from features.lake import read_lake
 from features.settings import Settings
-from serving.nightly import models, pull, scoring, telling
+from serving.nightly import models, pull, retention, scoring, telling
 from serving.nightly.journal import Journal
 from serving.nightly.night import Night, told
 from serving.nightly.record import FINISHED, RunRecord, moment, plain
@@ -65,6 +65,8 @@ def _of(night: Night, name: str) -> str:
         return f"pull {', '.join(named)}" if named else "nothing: no source is named in [nightly], no live events"
     if name == telling.NAME:
         return f"tell {' and '.join(telling.channels(night.settings)) or 'nobody'} ({asked.notify})"
+    if name == retention.NAME:
+        return _pruned(night)
     lake = read_lake(night.home)
     if name == "check":
         return (
@@ -80,6 +82,15 @@ def _of(night: Night, name: str) -> str:
     if name == scoring.RESCORE:
         return "score again if a champion is new"
     return _told(night, name, lake.version)
+
+
+def _pruned(night: Night) -> str:
+    asked = night.settings.retention
+    if not asked.nightly:
+        return "nothing: [retention] does not ask for it"
+    return (
+        f"remove versions and runs older than {asked.older_than_days:g} days, but {asked.keep_versions} of each model"
+    )
 
 
 def _told(night: Night, name: str, lake: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.nightly import check, models, pull, scoring, telling
+from serving.nightly import check, models, pull, retention, scoring, telling
 from serving.nightly.night import Step
 
 STEPS: tuple[Step, ...] = (
@@ -71,6 +71,13 @@ STEPS: tuple[Step, ...] = (
         scoring.rescore,
         needs=(scoring.FEATURES,),
         repair="regulars score",
+    ),
+    Step(
+        retention.NAME,
+        "removes old versions and runs from the registry, where [retention] says so",
+        retention.inputs,
+        retention.prune,
+        repair="regulars models prune --dry-run",
     ),
     Step(
         telling.NAME,

@@ -74,7 +74,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         retention.NAME,
-        "removes old versions and runs from the registry, where [retention] says so",
+        "removes old versions and runs from the registry, where the settings say so",
         retention.inputs,
         retention.prune,
         repair="regulars models prune --dry-run",

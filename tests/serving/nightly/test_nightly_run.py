@@ -166,7 +166,7 @@ def test_a_finished_step_is_repeated_by_the_resumed_run_where_its_inputs_changed
     del shop.acts["gate"]
     shop.inputs["features"] = 1
     shop.run()
-    assert shop.done == ["features", "gate", "rescore", "notify"]
+    assert shop.done == ["features", "gate", "rescore", "prune", "notify"]
 
 
 def test_a_step_at_which_runs_die_is_given_up_and_the_rest_goes_on(shop: Shop) -> None:
@@ -175,7 +175,7 @@ def test_a_step_at_which_runs_die_is_given_up_and_the_rest_goes_on(shop: Shop) -
         with pytest.raises(KeyboardInterrupt):
             shop.run()
     run = shop.run()
-    assert shop.done == ["gate", "rescore", "notify"]
+    assert shop.done == ["gate", "rescore", "prune", "notify"]
     assert run.steps["train"].status is Status.FAILED
     assert "died here 3 times" in run.steps["train"].said[0]
     assert EXIT_CODES[run.result] == 1

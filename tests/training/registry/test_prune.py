@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -87,7 +88,8 @@ def test_the_bare_form_lists_and_a_command_is_a_command(home: Home, monkeypatch:
     train_churn(home)
     run = CliRunner().invoke
     for given in ([], ["churn"], ["list"]):
-        assert "0.8 [0.78, 0.82]" in run(models, given, env={"COLUMNS": "200"}).output
+        assert [one["version"] for one in json.loads(run(models, [*given, "--json"]).stdout)] == [1]
+    assert "champion" in run(models, []).output
     assert "promoted" in run(models, ["--log"]).output
     assert "first version" in run(models, ["churn", "--log", "--json"]).output
     assert "Would remove 0 versions" in run(models, ["prune", "--keep", "1", "--dry-run"]).output

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import ast
-import shutil
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
 from features.home import Home
+from tests.notebooks.executed import NOTEBOOKS, executed, outputs_of
 from training.promotions import history
-from training.protocols import Context
 from training.tracking import open_registry
-
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-
-
-@pytest.fixture
-def home(small_shop: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    shutil.copytree(small_shop.home.lake, tmp_path / "home" / "lake")
-    for name, value in {"REGULARS_HOME": str(tmp_path / "home"), "REGULARS_THREADS": "1"}.items():
-        monkeypatch.setenv(name, value)
-    # Else each kernel would leave its connection file and history in the user's home.
-    for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    return Home(tmp_path / "home")
-
-
-def outputs_of(notebook: Any) -> list[Any]:
-    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
 
 
 def test_from_orders_to_a_promoted_model(home: Home) -> None:
-    notebook = nbformat.read(NOTEBOOKS / "01-from-orders-to-a-promoted-model.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
-    said = outputs_of(notebook)
-    assert [output["text"] for output in said if output.get("name") == "stderr"] == []
-    assert sum("image/png" in output.get("data", {}) for output in said) == 2
+    said = executed("01-from-orders-to-a-promoted-model", pictures=2)
     (promotion,) = history(home, "churn")
     assert (promotion.action, promotion.who) == ("promoted", "notebook")
     champion = open_registry(home).resolve("churn")
@@ -51,22 +28,14 @@ def test_from_orders_to_a_promoted_model(home: Home) -> None:
 
 
 def test_the_shop_in_pictures(home: Home) -> None:
-    notebook = nbformat.read(NOTEBOOKS / "07-the-shop-in-pictures.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
-    said = outputs_of(notebook)
-    assert [output["text"] for output in said if output.get("name") == "stderr"] == []
-    assert sum("image/png" in output.get("data", {}) for output in said) == 3
+    said = executed("07-the-shop-in-pictures", pictures=3)
     assert said[0]["text"].startswith("400 customers")
     assert "Champions" in "".join(output.get("data", {}).get("text/plain", "") for output in said)
     assert not home.insight.exists()  # it looks, and keeps nothing
 
 
 def test_features_without_leakage(home: Home) -> None:
-    notebook = nbformat.read(NOTEBOOKS / "02-features-without-leakage.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
-    said = outputs_of(notebook)
-    assert [output["text"] for output in said if output.get("name") == "stderr"] == []
-    assert sum("image/png" in output.get("data", {}) for output in said) == 1
+    said = executed("02-features-without-leakage", pictures=1)
     assert said[1]["text"].endswith("3 other futures (deleted, shuffled, added): 0 moved\n")
     caught = ast.literal_eval(said[2]["data"]["text/plain"])
     assert list(caught) == ["orders_and_all_rows"]  # the planted leak, and none of the features beside it

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from features.settings import current_settings
+from features.settings import server_settings
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -30,7 +30,7 @@ class _ThisProcess:
 
 # Whoever imported the library before us has settled it already.
 if "prometheus_client.values" not in sys.modules:
-    if current_settings().workers == 1:
+    if server_settings().workers == 1:
         os.environ.pop(SHARED, None)
     elif SHARED in os.environ:
         from prometheus_client import values

@@ -61,7 +61,8 @@ def test_every_command_has_the_option(regulars) -> None:
         ("nightly",),
         ("privacy", "erase"),
         ("serve",),
-        ("models",),
+        ("models", "list"),
+        ("models", "prune"),
     ):
         assert "--tenant" in regulars(*command, "--help").stdout, command
 

@@ -23,6 +23,7 @@ from training.boosting import BoostingConfig
 from training.fingerprint import fingerprint
 from training.outcome_backtest import read_setting
 from training.protocols import Context
+from training.registry_sweep import sweep
 from training.search_log import PARENT
 from training.searches import Judged, Range, Search, Settings, deviance, plan, surprise
 from training.tracking import open_registry
@@ -109,7 +110,7 @@ def test_every_trial_is_a_child_run_in_mlflow_and_one_that_cannot_be_fitted_has_
 def test_a_search_leaves_the_runs_of_trained_versions_to_be_swept_alone(shop: Context) -> None:
     found = tune(shop, "churn", trials=2, minutes=5, search=search_for(30.0))
     registry = open_registry(shop.home)
-    registry.sweep()
+    sweep(registry)
     assert registry.client.get_run(found.run_id).info.status == "FINISHED"
 
 

@@ -20,6 +20,7 @@ from training.backtest import CutOff, Rolling, best_peer, rolling_backtest
 from training.cli_backtest import _show as show
 from training.cli_backtest import lead_in_words
 from training.protocols import Context, Metric
+from training.registry_sweep import sweep
 from training.report_runs import Report, log_report
 from training.tracking import LOCK as REGISTRY_LOCK
 from training.tracking import open_registry
@@ -79,7 +80,7 @@ def test_it_is_one_finished_run_with_a_step_for_each_cut_off_and_its_pictures(to
     assert told["plots"] == ["value-amounts.png", "value-level.png", "value-over_time.png"]
     # What a killed writer left is swept; a finished report is not.
     registry = open_registry(shop.home)
-    registry.sweep()
+    sweep(registry)
     assert client.get_run(told["run_id"]).info.status == "FINISHED"
 
 

@@ -123,7 +123,7 @@ CHINESE: Mapping[str, str] = {
     "predictions": "预测质量",
     "Predictions are": "预测质量",
     "Previous": "上一页",
-    "Product": "商品编号",
+    "Product": "商品",
     "Reason": "原因",
     "Reasons": "原因",
     "Record": "记录",

@@ -17,10 +17,13 @@ import pytest
 
 from features.errors import RegularsError
 from features.home import Home
+from serving.app import build_app
 from serving.mlflow_server import fetch_pictures
+from serving.scopes import KeyScope
 from serving.server import free_port, running
 from tests.mlflow_server import MlflowServer
 from tests.postgres import Server
+from tests.serving.console_browser import Browser
 from tests.serving.test_parts_killed import HOST, Shopper, wait_until
 from tests.training.registry.fakes import PNG, trained, trained_recommender
 from tests.training.registry.shop import CHAMPIONS, context, write_lake
@@ -35,6 +38,7 @@ from training.score import score
 from training.tracking import RegistryAwayError, open_registry
 
 AT = datetime(2024, 6, 30, 12, tzinfo=UTC)
+NO_PLOTS = "The MLflow server does not give the plots just now."
 pytestmark = pytest.mark.needs("postgresql")
 
 
@@ -89,6 +93,43 @@ def test_a_training_goes_to_the_server_and_its_bundle_comes_back_verified(
     with pytest.raises(RegularsError, match="were changed"):
         registry.fetch(version)
     file.write_text("0.8")
+
+
+def test_the_console_shows_plots_that_the_server_gave_and_keeps_them_while_it_is_away(
+    shop: Home, mlflow_server: MlflowServer, make_runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_MLFLOW_URL", mlflow_server.url)
+    train_churn(shop, 0.8)
+    newest = open_registry(shop).versions("churn")[0]
+    shutil.rmtree(shop.mlflow / "pictures", ignore_errors=True)
+    picture = f"/console/models/picture?model=churn&version={newest.version}&name=reliability.png"
+    runtime = make_runtime(shop)
+    _, key = runtime.keys.create(KeyScope.RETENTION, name="team", per_minute=100_000, at=AT)
+    runtime.refresh()
+    browser = Browser(build_app(runtime))
+    browser.log_in(key, name="Ada", to="/console/models")
+
+    def seen_at(path: str) -> str:
+        return browser.send("GET", path, headers={"HX-Request": "true"}).text.replace("&amp;", "&")
+
+    mlflow_server.kill()
+    try:
+        assert 'hx-get="/console/models/versions"' in seen_at("/console/models")
+        part = seen_at("/console/models/versions")
+        assert NO_PLOTS in part
+        assert picture not in part
+    finally:
+        mlflow_server.start()
+    part = seen_at("/console/models/versions")
+    assert NO_PLOTS not in part
+    assert picture in part
+    mlflow_server.kill()
+    try:
+        assert picture in seen_at("/console/models")
+        answer = browser.send("GET", picture)
+        assert (answer.headers["content-type"], answer.content) == ("image/png", PNG)
+    finally:
+        mlflow_server.start()
 
 
 def train_and_die(home: Home, call: str) -> None:

@@ -47,13 +47,14 @@ def online(
     """What the online store says of customers now, and how old that is."""
     from datetime import UTC, datetime, timedelta
 
+    from features.pseudonyms import known_as
     from features.store.feast_store import open_store
     from features.store.online import online_features
 
     settings = current_settings()
     store = open_store(settings.data_home, settings)
     limit = timedelta(hours=settings.online_max_age_hours)
-    found = online_features(store, customers, now=datetime.now(UTC), max_age=limit)
+    found = online_features(store, known_as(settings, customers), now=datetime.now(UTC), max_age=limit)
     if as_json:
         print_json(
             [

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from features.errors import DataError
-from features.home import Home, new_file
+from features.home import Home, write_private
 
 KEY, LIST, SERVED = "key", "erased.json", "served"
 _KEY_BYTES = 32
@@ -117,24 +116,17 @@ def served_mark(home: Home) -> str | None:
 
 def tell_servers(home: Home) -> None:
     """Have every server of this home read what it holds anew. Call it when all of it is changed."""
-    _write_private(home.privacy / SERVED, secrets.token_hex(8).encode())
+    write_private(home.privacy / SERVED, secrets.token_hex(8).encode())
 
 
 def _write(home: Home, erased: Erased) -> Erased:
     text = json.dumps({digest: asdict(one) for digest, one in sorted(erased.by_hash.items())}, indent=1)
-    _write_private(home.privacy / LIST, text.encode())
+    write_private(home.privacy / LIST, text.encode())
     return erased
 
 
 def _new_key(home: Home) -> bytes:
     path = home.privacy / KEY
     if not path.is_file():  # else a first erasure was cut short before it wrote the list
-        _write_private(path, secrets.token_bytes(_KEY_BYTES))
+        write_private(path, secrets.token_bytes(_KEY_BYTES))
     return path.read_bytes()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with new_file(path) as aside:
-        os.close(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
-        aside.write_bytes(content)

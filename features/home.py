@@ -9,7 +9,7 @@
     tuned/<name>.json             settings a search found better than the defaults
     scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
     insight/versions/<version>/   the shop's picture of its customers; insight/CURRENT names one
-    privacy/                      who was erased, as keyed hashes; what has still to be trained without them
+    privacy/                      who was erased, as keyed hashes, and keys; what has still to be trained without them
     nightly/                      records and reports of nightly runs
     live/                         what the server writes while it answers: events, outcomes, keys, the last good scores
 
@@ -180,6 +180,14 @@ def write_text(path: Path, text: str) -> None:
     """Replace a small file whole: readers see the old text or the new, never a part."""
     with new_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a small file whole, by one for its owner alone, as is the folder if it is made for it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with new_file(path) as aside:
+        os.close(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+        aside.write_bytes(content)
 
 
 def remove_directory(path: Path) -> None:

@@ -21,6 +21,7 @@ from features.left_out import LeaveOut, too_old
 from features.load_report import IngestReport, TableReport, warnings
 from features.mapping import read_mapping
 from features.merging import Merged, merge
+from features.pseudonyms import MANIFEST_KEY, Pseudonyms, check_lake, pseudonyms_of
 from features.quality_files import keep_quality
 from features.schema import TABLES
 from features.scratch import scratch_database, scratch_folder
@@ -60,9 +61,9 @@ def _reader(source: str, mapping: Path | None, settings: Settings, say: Say) -> 
     return lambda _, since: database.Pulled(files, dict(since))
 
 
-def _fingerprint(files: Sequence[SourceFile]) -> str:
+def _fingerprint(files: Sequence[SourceFile], pseudonyms: Pseudonyms | None) -> str:
     """The same for the same files read in the same way by the same version of staging."""
-    digest = hashlib.sha256(str(CONTRACT).encode())
+    digest = hashlib.sha256(f"{CONTRACT}{pseudonyms.mark if pseudonyms else ''}".encode())
     for file in files:
         source = file.source
         how = (source.table, source.fields, source.delimiter, source.encoding, source.decimal)
@@ -110,6 +111,9 @@ def ingest(
         sweep(home.lake)
         old = _lake_before(home, replace=replace)
         base = None if replace else old
+        pseudonyms = pseudonyms_of(settings, anew=replace)
+        if base is not None:
+            check_lake(base, pseudonyms)
         with scratch_folder(home) as scratch:
             pulled = read(scratch, base.manifest.get("watermarks", {}) if base else {})
             if base is not None and not pulled.sources:
@@ -120,11 +124,11 @@ def ingest(
             for given in pulled.sources:
                 say(f"{given.table}: looking through {given.path.name} ({_size(given.path)})")
                 files.append(examine(given))
-            fingerprint = _fingerprint(files)
+            fingerprint = _fingerprint(files, pseudonyms)
             if base is not None and base.manifest["loads"][-1] in (fingerprint, _dated(fingerprint, now)):
                 return _unchanged(source, base)
-            about = {"sources": [source], "watermarks": pulled.watermarks}
-            without = LeaveOut(read_erased(home), too_old(settings, now=now))
+            about = {"sources": [source], "watermarks": pulled.watermarks, MANIFEST_KEY: pseudonyms and pseudonyms.mark}
+            without = LeaveOut(read_erased(home), too_old(settings, now=now), pseudonyms)
             with scratch_database(home, settings, scratch) as con:
                 version, reports, notes = _load(
                     con,

@@ -18,6 +18,7 @@ from features.lake import Lake, read_lake
 from features.lake_writer import content_before, write_version
 from features.left_out import TIMES, has_customers
 from features.merging import Content, content_of, one
+from features.pseudonyms import MANIFEST_KEY
 from features.quality_files import keep_quality
 from features.quarantine import SetAside, quarantine_file, set_aside_rows
 from features.schema import INTERACTIONS, TABLES, C
@@ -148,6 +149,7 @@ def _write_without(
     about = {
         "sources": before["sources"],
         "watermarks": before.get("watermarks", {}),
+        MANIFEST_KEY: before.get(MANIFEST_KEY),
         # The first stays, for it says where this lake began.
         "loads": [*before["loads"], f"{goes.why} {now.isoformat(timespec='seconds')}"],
         "warnings": before["warnings"],

@@ -56,7 +56,7 @@ class BestCustomers(BaseModel):
 
 
 class PrivacySettings(BaseModel):
-    """For how many days personal data are kept; for good where unset."""
+    """For how many days personal data are kept, for good where unset; and whether customers are named."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,6 +65,7 @@ class PrivacySettings(BaseModel):
     keep_outcomes_days: int | None = Field(
         default=None, ge=1, description="Contacts, responses, outcomes, contact plans and agents' notes; opt-outs stay."
     )
+    pseudonyms: bool = Field(default=False, description="Hold customers by keyed hashes of their ids.")
 
 
 class RetentionSettings(BaseModel):
@@ -118,7 +119,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = Field(
         PrivacySettings(),
         description="For how long personal data are kept: [privacy] with keep_orders_days, keep_events_days and "
-        "keep_outcomes_days, each unset; see docs/privacy.md.",
+        "keep_outcomes_days, each unset, and pseudonyms = true; see docs/privacy.md.",
     )
     retention: RetentionSettings = Field(
         default_factory=lambda: RetentionSettings.model_validate({}),

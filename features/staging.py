@@ -19,6 +19,7 @@ from features.errors import ConfigError, DataError
 from features.expressions import AS_NUMBER, scalar_sql
 from features.left_out import LeaveOut, leave_out
 from features.mapping import Field, TableSource
+from features.pseudonyms import check_mapping
 from features.schema import EARLIEST, SQL, C, Column, Columns, Kind
 from features.source_files import Found, SourceFile, open_raw, take_rejects, unreadable
 from features.sql import quote, text
@@ -125,8 +126,13 @@ def _reason(source: TableSource, mapped: list[_Mapped], now: datetime) -> str:
     return "CASE " + " ".join(cases) + " END"
 
 
-def _typed_table(con: duckdb.DuckDBPyConnection, source: TableSource, found: Found, now: datetime) -> list[str]:
-    """Names of the contract's columns; table `typed` has them with `reason`, and `row` (JSON) where there is one."""
+def _typed_table(
+    con: duckdb.DuckDBPyConnection, source: TableSource, found: Found, now: datetime, *, names_nobody: bool
+) -> list[str]:
+    """Names of the contract's columns; table `typed` has them with `reason`, and `row` (JSON) where there is one.
+
+    `names_nobody`: the JSON leaves out what a customer's id is read from.
+    """
     columns = list(source.contract.columns)
     columns += [Column(name, Kind.TEXT, "attribute") for name in source.attributes]
     mapped = [_mapped(con, source, column, found) for column in columns if column.name in source.fields]
@@ -137,7 +143,13 @@ def _typed_table(con: duckdb.DuckDBPyConnection, source: TableSource, found: Fou
     values = {one.column.name: one.value for one in mapped}
     values = {column.name: values.get(column.name, _default(column)) for column in columns}
     typed = ", ".join(f"{value} AS {quote(name)}" for name, value in values.items())
-    row = ", ".join(f"{text(name)}, CAST(_used_{index} AS VARCHAR)" for index, name in enumerate(used))
+    hidden: tuple[str, ...] = ()
+    if names_nobody:
+        check_mapping(source, ((one.column.name, one.used) for one in mapped))
+        hidden = next((one.used for one in mapped if one.column.name == C.CUSTOMER_ID), ())
+    row = ", ".join(
+        f"{text(name)}, CAST(_used_{index} AS VARCHAR)" for index, name in enumerate(used) if name not in hidden
+    )
     names = [column.name for column in columns]
     try:
         con.execute(
@@ -178,10 +190,11 @@ def stage(
     define_macros(con, source)
     found = open_raw(con, file, scratch)
     say(f"{source.table}: reading {source.path.name}")
-    names = _typed_table(con, source, found, now)
+    without = without or LeaveOut()
+    names = _typed_table(con, source, found, now, names_nobody=without.pseudonyms is not None)
     take_rejects(con)
     file.check_unchanged()
-    left_out = leave_out(con, source.table, without or LeaveOut())
+    left_out = leave_out(con, source.table, without)
     read, good = _counts(con)
     if read == 0 and not left_out:
         raise DataError(
@@ -192,7 +205,8 @@ def stage(
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE set_aside_{source.table} AS SELECT _reason AS reason, {where} AS source, "
         f"_row AS row, {_whose(names)} AS {C.CUSTOMER_ID} FROM typed WHERE _reason IS NOT NULL "
-        f"UNION ALL SELECT '{UNREADABLE}', {where}, 'line ' || line || ': ' || row_text, NULL FROM rejects"
+        f"UNION ALL SELECT '{UNREADABLE}', {where}, 'line ' || line || coalesce(': ' || row_text, ''), NULL "
+        "FROM rejects"
     )
     if good == 0 and read:
         raise _nothing_usable(con, source, read)

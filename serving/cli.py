@@ -94,6 +94,7 @@ def recommend(
     """What a customer will buy next, or what goes with a cart, as the server would answer."""
     import msgspec
 
+    from features.pseudonyms import known_as
     from serving.circumstances import Circumstances
     from serving.keys import now_utc
     from serving.questions import AROUND_ONE
@@ -106,6 +107,9 @@ def recommend(
         raise typer.BadParameter(f"one of {', '.join(get_args(Question))}", param_hint="--question")
     if question in AROUND_ONE and product is None:
         raise typer.BadParameter(f"{question} is about one product: --product ID", param_hint="--question")
+    settings = current_settings()
+    if customer is not None:
+        (customer,) = known_as(settings, [customer])
     request = RecommendationRequest(
         customer_id=customer,
         cart=cart or [],
@@ -114,7 +118,7 @@ def recommend(
         question=cast("Question", question),
         product_id=product,
     )
-    state, rules = _state(), RulesFile(current_settings().rules_file)
+    state, rules = _state(), RulesFile(settings.rules_file)
     book = None if state.catalogue is None else rules.book(state.catalogue)
     found = answer(
         state, request, Circumstances(request_id=new_id(), now=now_utc(), rules=book, hidden=rules.rules.hide)

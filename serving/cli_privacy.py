@@ -29,17 +29,14 @@ def export_customer(
 ) -> None:
     """Write down everything that is kept of a customer: orders, events, contacts, notes, features, scores, lists."""
     import json
-    import os
 
-    from features.home import new_file
+    from features.home import write_private
     from serving.keys import now_utc
     from serving.privacy_export import export
 
     with step("Gathering what is kept"):
         found = export(current_settings(), customer, now=now_utc())
-    with new_file(to.resolve()) as aside:
-        os.close(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
-        aside.write_text(json.dumps(found, indent=2, ensure_ascii=False, default=_plain), encoding="utf-8")
+    write_private(to.resolve(), json.dumps(found, indent=2, ensure_ascii=False, default=_plain).encode())
     rows = [
         (part, name, len(rows) if isinstance(rows, list) else 1)
         for part, tables in found.items()
@@ -111,6 +108,53 @@ def retain(
     with step("Looking for what is too old" if dry_run else "Removing what is too old") as say:
         report = remove_old(current_settings(), now=now_utc(), dry_run=dry_run, say=say)
     _tell(report, "Would be removed" if dry_run else "Removed", as_json=as_json)
+
+
+@app.command(
+    epilog="Example:  regulars privacy pseudonyms 17850   or   regulars privacy pseudonyms --from-file ids.txt --out "
+    "names.csv"
+)
+def pseudonyms(
+    customers: Annotated[list[str] | None, typer.Argument(help="Ids of customers.", show_default=False)] = None,
+    from_file: Annotated[Path | None, typer.Option(help="Text file of ids, one a line.", show_default=False)] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="The CSV file to write, for the owner alone.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    r"""The pseudonyms of customers, to find in the shop's own systems whom a list names.
+
+    Nothing leads from a pseudonym back to an id: give all ids of the shop, and join.
+
+    In regulars.toml, before the first load:
+
+        \[privacy]
+        pseudonyms = true
+    """
+    import csv
+    import io
+
+    from features.errors import ConfigError
+    from features.home import write_private
+    from features.pseudonyms import pseudonyms_of
+
+    found = pseudonyms_of(current_settings())
+    if found is None:
+        raise ConfigError("Customers are held by the shop's own ids here: [privacy] pseudonyms is off.")
+    ids = [*(customers or []), *_lines(from_file)]
+    if not ids:
+        raise typer.BadParameter("name customers, or a file of them with --from-file", param_hint="CUSTOMER")
+    rows = [(one, found.of(one)) for one in dict.fromkeys(ids)]
+    header = ("customer_id", "pseudonym")
+    if to is not None:
+        text = io.StringIO()
+        csv.writer(text).writerows([header, *rows])
+        write_private(to.resolve(), text.getvalue().encode())
+        out.print(f"{len(rows):,} written to {to}")
+    elif as_json:
+        print_json(dict(rows))
+    else:
+        print_table("Pseudonyms", header, rows)
 
 
 def _tell(report: Report, title: str, *, as_json: bool) -> None:

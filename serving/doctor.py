@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +18,7 @@ from features.erased import read_erased
 from features.errors import DataError, NotReadyError, RegularsError
 from features.home import Home
 from features.lake import read_lake
+from features.pseudonyms import KEY, check_lake, pseudonyms_of
 from features.schema import ORDER_LINES
 from features.settings import Settings
 from serving.server import answers, is_free
@@ -63,7 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("trained", lambda: _trained(home), "regulars train"),
         ("drift", lambda: _drifted(home), "regulars drift"),
         ("scored", lambda: _scored(home), "regulars score"),
-        ("privacy", lambda: _erased(home), "Bring back privacy/ from a backup."),
+        ("privacy", lambda: _privacy(settings), "Bring back privacy/ from a backup."),
         ("nightly", lambda: nights(home), "regulars nightly"),
         ("served", lambda: served(settings), "regulars serve"),
     ]
@@ -227,6 +229,17 @@ def _changed(home: Home, scored: object) -> list[str]:
     registry = open_registry(home)
     champions = {model: registry.resolve(model) for model in MODELS}
     return [m for m, champion in champions.items() if champion is not None and champion.version != scored.get(m)]
+
+
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    """Whether customers are held as the settings say, and who was erased."""
+    home, pseudonyms = settings.data_home, pseudonyms_of(settings)
+    with suppress(NotReadyError):
+        check_lake(read_lake(home), pseudonyms)
+    if pseudonyms is not None:
+        kept = home.privacy / KEY
+        yield Finding("privacy", "pseudonyms", Status.OK, f"customers are held under them; keep {kept} safe")
+    yield from _erased(home)
 
 
 def _erased(home: Home) -> Iterator[Finding]:

@@ -106,6 +106,8 @@ async def page_recommendations(request: Request) -> Response:
 
 
 def _recommend(runtime: Runtime, asked: RecommendationRequest) -> Recommendations:
+    if runtime.pseudonyms is not None and asked.customer_id is not None:
+        asked = msgspec.structs.replace(asked, customer_id=runtime.known_as(asked.customer_id))
     state, circumstances = runtime.answer_from(
         customer_id=asked.customer_id, session_id=asked.session_id, placement=asked.placement
     )

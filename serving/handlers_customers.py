@@ -112,7 +112,7 @@ async def one_customer(request: Request) -> Response:
     asked = query(request, CustomerQuery)
     runtime = runtime_of(request)
     await catch_up(runtime)
-    customer = path_id(request, "customer_id")
+    customer = runtime.known_as(path_id(request, "customer_id"))
     online = await runtime.online.read(customer, now=now_utc(), seconds=runtime.settings.answer_ms / 1000)
     state, circumstances = runtime.answer_from(customer_id=customer)
     lang = language_of(request, asked.lang)

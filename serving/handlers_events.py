@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from features.erased import read_erased
 from serving import event_types, outcomes
 from serving.answering import runtime_of
 from serving.event_log import Row, identify_row, rows_of
@@ -30,6 +31,7 @@ from serving.problems import BadRequestError
 from serving.runtime import Runtime
 
 T = TypeVar("T")
+Sent = TypeVar("Sent", Event, Outcome)
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _event = msgspec.json.Decoder(Event)
 _events = msgspec.json.Decoder(EventBatch)
@@ -48,8 +50,8 @@ async def events(request: Request) -> Response:
     else:
         sent = [decode(body, _event)]
         _check(sent, event_types.fault)
-    rows = rows_of(sent)
     runtime = runtime_of(request)
+    rows = rows_of(_as_held(runtime, sent))
     if dry_run:
         kept = await asyncio.to_thread(runtime.events.count, rows)
         return as_json(EventsAnswer(kept.accepted, kept.duplicates, dry_run=True))
@@ -84,8 +86,10 @@ async def identify(request: Request) -> Response:
                 "begins or ends with white space, or holds a control character", field=name, status=422
             )
     runtime = runtime_of(request)
-    await runtime.commit.append([identify_row(session, asked.customer_id, at=now_utc())])
-    return as_json(IdentifyAnswer(session, asked.customer_id))
+    customer = runtime.known_as(asked.customer_id)
+    if runtime.pseudonyms is None or not read_erased(runtime.holder.home).holds(asked.customer_id):
+        await runtime.commit.append([identify_row(session, customer, at=now_utc())])
+    return as_json(IdentifyAnswer(session, customer))
 
 
 async def outcome(request: Request) -> Response:
@@ -99,7 +103,8 @@ async def outcome(request: Request) -> Response:
         sent = [decode(body, _outcome)]
         _check(sent, outcomes.fault)
     runtime = runtime_of(request)
-    accepted = await asyncio.to_thread(runtime.outcomes.append, sent, at=now_utc())
+    kept = _as_held(runtime, sent)
+    accepted = await asyncio.to_thread(runtime.outcomes.append, kept, at=now_utc())
     await asyncio.to_thread(runtime.refresh_contacts)
     return as_json(OutcomesAnswer(accepted, len(sent) - accepted))
 
@@ -117,6 +122,18 @@ async def what_came_of_it(request: Request) -> Response:
         products=0 if catalogue is None else len(catalogue.ids),
     )
     return as_json(page)
+
+
+def _as_held(runtime: Runtime, sent: Sequence[Sent]) -> Sequence[Sent]:
+    """What was sent, of customers by the names under which they are held, without whom was erased by their id."""
+    if runtime.pseudonyms is None:
+        return sent
+    erased = read_erased(runtime.holder.home)
+    return [
+        one if one.customer_id is None else msgspec.structs.replace(one, customer_id=runtime.known_as(one.customer_id))
+        for one in sent
+        if not erased.holds(one.customer_id)
+    ]
 
 
 def _check(sent: Sequence[T], fault: Callable[..., tuple[str, str] | None], *, name: str | None = None) -> None:

@@ -17,6 +17,7 @@ from features.errors import ConfigError, DataError
 from features.home import Home, remove_directory, sweep
 from features.lake_removal import count_rows, customers_named, of_customers, older_than, remove_rows, sessions_of
 from features.left_out import too_old
+from features.pseudonyms import known_as
 from features.settings import Settings
 from features.store.forget import count_online, forget_online
 from serving.last_good import LAST_GOOD, PINNED
@@ -59,8 +60,9 @@ def erase(
     nowhere, RegularsError while a load, a training or a scoring is under way, or when a part is away; then running it
     again completes it.
     """
-    home, wanted = settings.data_home, frozenset(customers)
-    _check_known(settings, home, wanted)
+    home, given = settings.data_home, dict(zip(known_as(settings, customers), customers, strict=True))
+    wanted = frozenset(given)
+    _check_known(settings, home, given)
     if dry_run:
         counts = _counted(settings, home, wanted)
         return Report(counts, retrain=_has_learned(counts), dry_run=True)
@@ -133,11 +135,12 @@ def known_customers(settings: Settings, customers: Collection[str]) -> set[str]:
     return found
 
 
-def _check_known(settings: Settings, home: Home, customers: frozenset[str]) -> None:
+def _check_known(settings: Settings, home: Home, given: Mapping[str, str]) -> None:
+    """Raises DataError where nothing is kept of one. `given`: as they are held -> as they were named."""
     # One who was erased is known: to run it again completes what was cut short, or lets them return.
-    unknown = sorted(customers - known_customers(settings, customers) - read_erased(home).among(customers))
+    unknown = given.keys() - known_customers(settings, given.keys()) - read_erased(home).among(given)
     if unknown:
-        shown = ", ".join(f"'{customer}'" for customer in unknown[:_SHOWN])
+        shown = ", ".join(f"'{customer}'" for customer in sorted(given[one] for one in unknown)[:_SHOWN])
         more = f" and {len(unknown) - _SHOWN:,} more" if len(unknown) > _SHOWN else ""
         raise DataError(
             f"Nothing is kept of {shown}{more} in {home.root.resolve()}, its database or its scores. Nothing was "

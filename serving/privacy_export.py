@@ -14,6 +14,7 @@ from features.errors import DataError, NotReadyError
 from features.home import ASIDE, Home
 from features.lake import Lake, read_lake
 from features.left_out import has_customers
+from features.pseudonyms import known_as
 from features.quarantine import set_aside_rows
 from features.schema import TABLES, C
 from features.settings import Settings
@@ -28,7 +29,8 @@ def export(settings: Settings, customer: str, *, now: datetime) -> dict[str, Any
 
     Keyed hashes in the list of those erased are no data of the customer's that could be given.
     """
-    home = settings.data_home
+    home, named = settings.data_home, customer
+    (customer,) = known_as(settings, [named])
     found: dict[str, Any] = {
         "lake": _in_lake(home, customer),
         "features": _features(home, customer),
@@ -41,7 +43,7 @@ def export(settings: Settings, customer: str, *, now: datetime) -> dict[str, Any
     kept = {name: part for name, part in found.items() if part}
     if not kept:
         raise DataError(
-            f"Nothing is kept of '{customer}' in {home.root.resolve()}, its database or its scores. Check the id: it "
+            f"Nothing is kept of '{named}' in {home.root.resolve()}, its database or its scores. Check the id: it "
             "is that of the shop's own files."
         )
     return {"customer_id": customer, "exported_at": f"{now.isoformat(timespec='seconds')}Z", **kept}

@@ -13,6 +13,7 @@ from typing import Any
 
 from features.erased import read_erased, served_mark
 from features.home import Home
+from features.pseudonyms import Pseudonyms, pseudonyms_of
 from features.settings import Settings
 from serving.bell import Bell
 from serving.circumstances import Circumstances
@@ -66,6 +67,7 @@ class Runtime:
     online: OnlineReader
     bell: Bell
     nightly: NightlyWatch
+    pseudonyms: Pseudonyms | None = None  # where customers are held under such
     registry: RegistryWatch | None = None  # where a server keeps the models
     #: One of several shops in its process: nobody is let in without a key, which says whose it is.
     shared: bool = False
@@ -87,6 +89,10 @@ class Runtime:
     def live(self) -> Live:
         """The live state of customers and visits."""
         return self.feed.live
+
+    def known_as(self, customer_id: str) -> str:
+        """The customer by the name under which they are held."""
+        return customer_id if self.pseudonyms is None else self.pseudonyms.of(customer_id)
 
     def start(self) -> None:
         """Load everything, before the first request. Whatever is away is said in `problems`, and does not stop it."""
@@ -243,7 +249,7 @@ def open_runtime(
     """The parts that the settings ask for, around `holder` where it is there already, else with nothing loaded yet.
 
     `shared`: beside other shops in this process, whose requests are traced together. Raises ConfigError for a wrong
-    experiments file.
+    experiments file, and DataError where the key of pseudonyms is gone.
     """
     counted = metrics or Metrics()
     counted.known_strategies = frozenset(STRATEGIES)
@@ -271,6 +277,7 @@ def open_runtime(
         online=OnlineReader(settings),
         bell=bell,
         nightly=NightlyWatch(settings.data_home),
+        pseudonyms=pseudonyms_of(settings),
         registry=None if home.mlflow_url is None else RegistryWatch(home.mlflow_url),
         shared=shared,
         tracing=None if shared else make_provider(settings),

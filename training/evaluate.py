@@ -18,6 +18,8 @@ from features.engine import connect
 from features.errors import ConfigError, DataError
 from features.horizon import shop_rhythm
 from features.matrix import Purchases, day_number, read_purchases
+from features.pseudonyms import known_as
+from features.settings import Settings
 from training.baselines import baselines
 from training.candidates.attributes import read_attributes
 from training.metrics_ranking import KS
@@ -57,10 +59,10 @@ def read_customer_ids(path: Path) -> list[str]:
     return [line.strip().strip('"') for line in lines]
 
 
-def _codes(purchases: Purchases, path: Path | None) -> NDArray[np.int32] | None:
+def _codes(settings: Settings, purchases: Purchases, path: Path | None) -> NDArray[np.int32] | None:
     if path is None:
         return None
-    wanted = set(read_customer_ids(path))
+    wanted = set(known_as(settings, read_customer_ids(path)))
     known = purchases.customer_ids.to_pylist()
     codes = np.flatnonzero([name in wanted for name in known]).astype(np.int32)
     if len(codes) == 0:
@@ -74,7 +76,7 @@ def make_split(
     """The split asked for, and the horizon in days. Raises ConfigError for an unknown split."""
     if split not in SPLITS:
         raise ConfigError(f"Unknown split '{split}'. Splits: {', '.join(SPLITS)}.")
-    among = _codes(purchases, customers)
+    among = _codes(context.settings, purchases, customers)
     backend = connect(context.settings)
     if split == "last-order":
         if as_of is not None:

@@ -53,11 +53,14 @@ async def one(visit: Visit) -> Response:
     """GET /console/customer: the customer named, or those whose id holds what is searched for."""
     asked = asked_of(visit.request, _Asked)
     if asked.id is not None:
-        return await _customer(visit, asked.id, done=asked.done)
+        return await _customer(visit, visit.runtime.known_as(asked.id), done=asked.done)
     given = {name: value for name, value in visit.request.query_params.items() if value and name not in _OTHERS}
     if asked.find is None and given:
         return await _group(visit, given, asked_of(visit.request, _Page))
-    found = [] if asked.find is None else await asyncio.to_thread(search, visit.state, asked.find)
+    found = []
+    if asked.find is not None:
+        known = visit.runtime.known_as(asked.find)
+        found = [known] if known in visit.state.rows else await asyncio.to_thread(search, visit.state, asked.find)
     if len(found) == 1:
         return RedirectResponse(address_of(found[0]), status_code=303)
     rows = [(customer, visit.state.customer(customer)) for customer in found]
@@ -65,9 +68,7 @@ async def one(visit: Visit) -> Response:
 
 
 def search(state: State, text: str) -> list[str]:
-    """Ids that are the text, else those that hold it, shortest first."""
-    if text in state.rows:
-        return [text]
+    """Ids that hold the text, shortest first."""
     if state.customers is None:
         return []
     ids = state.customers["customer_id"]

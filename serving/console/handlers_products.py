@@ -27,7 +27,7 @@ def tables_of(insight: Insight | None, lang: str) -> dict[str, Any]:
     """What the shop's picture says of products; empty tables where there is none yet."""
     if insight is None:
         return {"again": [], "pairs": [], "affinity": None}
-    affinity = insight.tables.get("affinity", {}).get("segment")
+    affinity = (insight.tables.get("affinity") or {}).get("segment")  # null where nothing has a category
     if affinity is not None:
         affinity = affinity | {
             "names": [name_of(insight, "segment", one, lang) for one in affinity["rows"]],
@@ -35,12 +35,12 @@ def tables_of(insight: Insight | None, lang: str) -> dict[str, Any]:
         }
     seen: set[frozenset[str]] = set()
     pairs = []
-    for rule in insight.tables.get("baskets", {}).get("products", []):
+    for rule in (insight.tables.get("baskets") or {}).get("products", []):
         both = frozenset((rule["item_id"], rule["other_id"]))
         if both not in seen:  # of the two directions, the stronger, which stands first
             seen.add(both)
             pairs.append(rule)
-    again = insight.tables.get("products", [])[:MOST_SHOWN]
+    again = (insight.tables.get("products") or [])[:MOST_SHOWN]
     return {"again": again, "pairs": pairs[:MOST_SHOWN], "affinity": affinity}
 
 
@@ -56,12 +56,12 @@ class Asked(Struct, frozen=True):
     placement: Name | None = None
     category: Annotated[str, Meta(max_length=200)] | None = None
 
-    def of_the_api(self, question: Question) -> RecommendationRequest:
-        """The request it stands for; it is counted nowhere."""
+    def of_the_api(self, question: Question, *, customer: str | None) -> RecommendationRequest:
+        """The request it stands for, of the customer as they are held; it is counted nowhere."""
         cart = (self.cart or "").replace(",", " ").split()[:MOST_IN_CART]
         return RecommendationRequest(
             question=question,
-            customer_id=self.customer,
+            customer_id=customer,
             cart=cart,
             product_id=self.product,
             placement=self.placement,
@@ -84,8 +84,9 @@ async def the_page(visit: Visit) -> Response:
     if asked.is_asked and not needs:
         runtime = visit.runtime
         await catch_up(runtime)
-        state, circumstances = runtime.answer_from(customer_id=asked.customer, placement=asked.placement)
-        answer = recommend(state, asked.of_the_api(asked.question), circumstances)
+        question = asked.of_the_api(asked.question, customer=asked.customer and runtime.known_as(asked.customer))
+        state, circumstances = runtime.answer_from(customer_id=question.customer_id, placement=asked.placement)
+        answer = recommend(state, question, circumstances)
     template = "products_part.html" if visit.is_part else "products.html"
     return visit.page(
         template,

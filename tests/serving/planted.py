@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from features.home import Home
 from features.ingest import ingest
 from features.lake import read_lake
+from features.pseudonyms import known_as
 from features.settings import Settings, load_settings
 from features.store.feast_store import open_store, register
 from features.store.materialize import materialize
@@ -94,19 +95,20 @@ def write_files(folder: Path) -> Path:
     return folder / "shop.toml"
 
 
-def recommender(ranking: RankedLists, into: Path) -> Trained:
+def recommender(ranking: RankedLists, into: Path, who: str) -> Trained:
     """A recommender of these lists, logged as an earlier release did: its example is a real customer."""
     return replace(
         trained_recommender(into, ranking),
-        input_example=pd.DataFrame({"customer_id": [WHO]}),
-        output_example=pd.DataFrame({"customer_id": [WHO], "rank": [1], "product_id": ["p1"], "score": [0.9]}),
+        input_example=pd.DataFrame({"customer_id": [who]}),
+        output_example=pd.DataFrame({"customer_id": [who], "rank": [1], "product_id": ["p1"], "score": [0.9]}),
         test_as_of=AS_OF,
     )
 
 
-def open_home(root: Path, write_scores: Any) -> Settings:
+def open_home(root: Path, write_scores: Any, *, pseudonyms: bool = False) -> Settings:
     """Everything a home may hold, made of these orders, of which a first load had only some."""
-    settings = load_settings(home=root / "home", threads=1, seed=1, answer_ms=10_000)
+    privacy = {"pseudonyms": pseudonyms}
+    settings = load_settings(home=root / "home", threads=1, seed=1, answer_ms=10_000, privacy=privacy)
     home = Home(settings.home)
     mapping = write_files(root / "files")
     whole = (root / "files" / "orders.csv").read_text()
@@ -114,7 +116,10 @@ def open_home(root: Path, write_scores: Any) -> Settings:
     for text in ("".join([head, *lines[30:]]), whole):
         (root / "files" / "orders.csv").write_text(text)
         ingest("files", settings, mapping=mapping, now=AS_OF.replace(tzinfo=None))
-    state = small_state(orders(), PRODUCTS, newcomers={NEW: ["p1", "p2"]})
+    held = dict(zip(orders(), known_as(settings, orders()), strict=True))
+    (new,) = known_as(settings, [NEW])
+    theirs = {held[who]: baskets for who, baskets in orders().items()}
+    state = small_state(theirs, PRODUCTS, newcomers={new: ["p1", "p2"]})
     lake = read_lake(home)
     rows = [row | {"value_at_risk": 5.0 + n, "stage": "slipping"} for n, row in enumerate(state.customers.to_pylist())]
     write_scores(home, customers=rows, ranking=state.ranking, about={"lake_version": lake.version})
@@ -124,7 +129,7 @@ def open_home(root: Path, write_scores: Any) -> Settings:
         context,
         ["recommender"],
         at=MODEL_AT,
-        trainers={"recommender": lambda _, into: recommender(state.ranking, into)},
+        trainers={"recommender": lambda _, into: recommender(state.ranking, into, held[WHO])},
     )
     snapshots, _ = build_snapshots(settings, lake, [AS_OF.replace(tzinfo=None)])
     shutil.copytree(home.ledgers, home.spark_ledgers)  # where Spark keeps the same
@@ -143,7 +148,9 @@ async def _live(settings: Settings) -> None:
     now = datetime.now(UTC)
     at = now.isoformat()
     view = {"product_id": "p1", "kind": "view", "occurred_at": at}
-    outcome = {"outcome_id": "o1", "customer_id": WHO, "outcome": "reached", "occurred_at": at, "note": f"told {WHO}"}
+    outcome = {"outcome_id": "o1", "customer_id": WHO, "outcome": "reached", "occurred_at": at}
+    if not settings.privacy.pseudonyms:
+        outcome["note"] = f"told {WHO}"
     plan = {"campaign_id": "june", "cost_per_contact": 0.0, "margin": 0.5, "rest_days": 0, "holdout_share": 0.3}
     transport = httpx.ASGITransport(build_app(runtime))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -159,7 +166,7 @@ async def _live(settings: Settings) -> None:
             answer = await client.post(path, json=sent)
             assert answer.status_code == 200, answer.text
     DeskLog(runtime.database, runtime.outcomes.doorbell).assign(
-        [WHO, "c02"], "dee", who="dee", at=now.replace(tzinfo=None)
+        known_as(settings, [WHO, "c02"]), "dee", who="dee", at=now.replace(tzinfo=None)
     )
     runtime.close()
 

@@ -8,6 +8,7 @@
     models/<name>/<version>/      bundles fetched from the registry, verified
     tuned/<name>.json             settings a search found better than the defaults
     scores/versions/<version>/    one scoring of everybody; scores/CURRENT names one
+    said/<day>/                   what a scoring said, until it is known what came; lookback/<day>.json: how it stood
     insight/versions/<version>/   the shop's picture of its customers; insight/CURRENT names one
     privacy/                      who was erased, as keyed hashes, and keys; what has still to be trained without them
     nightly/                      records and reports of nightly runs
@@ -96,6 +97,16 @@ class Home:
     def scores(self) -> Path:
         """Scorings of every customer."""
         return self.root / "scores"
+
+    @property
+    def said(self) -> Path:
+        """What scorings said, until it is known what came."""
+        return self.root / "said"
+
+    @property
+    def lookback(self) -> Path:
+        """What scorings said against what came, which names nobody."""
+        return self.root / "lookback"
 
     @property
     def insight(self) -> Path:

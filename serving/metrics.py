@@ -67,6 +67,12 @@ class Metrics:
             "nightly_succeeded_seconds", "When the last one ended that did not fail; 0: never."
         )
         self.nightly_result = self._gauge("nightly_result", "1 for how the last nightly run came out.", "result")
+        self.lookback = self._gauge(
+            "lookback", "The metric of scores whose horizon passed last, promised and come.", "model", "metric", "kind"
+        )
+        self.lookback_ratio = self._gauge("lookback_ratio", "What came over what those scores predicted.", "model")
+        self.lookback_as_of = self._gauge("lookback_as_of_seconds", "The moment those scores are as of.", "model")
+        self.lookback_alert = self._gauge("lookback_alert", "1 where they were worse than promised.", "model")
         self.collections = self._counter("gc_collections", "Garbage collections.", "generation")
         self.collecting = self._counter("gc_seconds", "Seconds that requests waited for them.", "generation")
         self.frozen = self._gauge("gc_frozen_objects", "Objects that the collector leaves alone, in one worker.")

@@ -30,7 +30,7 @@ from training.retrain import flag_retrain
 
 Say = Callable[[str], None]
 #: Everything that writes what customers are named in. A training under way has read them already.
-LOCKS = ("ingest", "train", "tune", "score", "insight", "features", "ledger")
+LOCKS = ("ingest", "train", "tune", "score", "said", "insight", "features", "ledger")
 #: For short writers; a long one is told of instead.
 _WAIT_SECONDS = 5.0
 _SHOWN = 5
@@ -174,7 +174,7 @@ def _sessions(settings: Settings, home: Home, customers: Collection[str]) -> set
 
 
 def _served(home: Home) -> Sequence[Path]:
-    return (home.scores / "versions", home.insight / "versions", home.live / LAST_GOOD, home.live / PINNED)
+    return (home.scores / "versions", home.said, home.insight / "versions", home.live / LAST_GOOD, home.live / PINNED)
 
 
 def _remove_mapped(home: Home) -> None:

@@ -34,8 +34,9 @@ def export(settings: Settings, customer: str, *, now: datetime) -> dict[str, Any
     found: dict[str, Any] = {
         "lake": _in_lake(home, customer),
         "features": _features(home, customer),
-        "scores": _versions(home.scores, customer),
-        "pictures": _versions(home.insight, customer),
+        "scores": _versions(home.scores / "versions", customer),
+        "said": _versions(home.said, customer),
+        "pictures": _versions(home.insight / "versions", customer),
         "recommended": _recommended(home, customer),
         "live": _live(settings, customer),
         "online": _online(home, settings, customer, now=now),
@@ -82,10 +83,9 @@ def _features(home: Home, customer: str) -> dict[str, Any]:
     return {entity: rows for entity, rows in found.items() if rows}
 
 
-def _versions(root: Path, customer: str) -> dict[str, Any]:
+def _versions(folder: Path, customer: str) -> dict[str, Any]:
     """Of each version kept, its row."""
     found = {}
-    folder = root / "versions"
     for version in sorted(folder.iterdir()) if folder.is_dir() else []:
         if (version / MANIFEST).is_file() and (version / CUSTOMERS).is_file():
             for row in _rows(version / CUSTOMERS, customer):

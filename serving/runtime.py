@@ -26,6 +26,7 @@ from serving.group_commit import GroupCommit
 from serving.keys import ApiKey, KeyRing, Keys, now_utc, read_copy
 from serving.live import NO_INTEREST, Live
 from serving.live_feed import LiveFeed
+from serving.lookback_watch import LookbackWatch
 from serving.metrics import Metrics
 from serving.mlflow_server import RegistryWatch
 from serving.nightly.watch import NightlyWatch
@@ -67,6 +68,7 @@ class Runtime:
     online: OnlineReader
     bell: Bell
     nightly: NightlyWatch
+    lookback: LookbackWatch
     pseudonyms: Pseudonyms | None = None  # where customers are held under such
     registry: RegistryWatch | None = None  # where a server keeps the models
     #: One of several shops in its process: nobody is let in without a key, which says whose it is.
@@ -125,6 +127,7 @@ class Runtime:
         self._look_around()
         self.pauses.tell(self.metrics)
         self.nightly.tell(self.metrics)
+        self.lookback.tell(self.metrics)
 
     def _forget_erased(self) -> None:
         """Where customers were erased, hold nothing of them any longer; the scores are read anew by their holder."""
@@ -276,7 +279,8 @@ def open_runtime(
         limits=RateLimit(workers=settings.workers),
         online=OnlineReader(settings),
         bell=bell,
-        nightly=NightlyWatch(settings.data_home),
+        nightly=NightlyWatch(home),
+        lookback=LookbackWatch(home),
         pseudonyms=pseudonyms_of(settings),
         registry=None if home.mlflow_url is None else RegistryWatch(home.mlflow_url),
         shared=shared,

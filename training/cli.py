@@ -16,6 +16,7 @@ from training.cli_backtest import backtest
 from training.cli_drift import drift
 from training.cli_evaluate import evaluate
 from training.cli_insight import insight, picturing, report
+from training.cli_lookback import lookback
 from training.cli_models import grade_text, measured, models, print_notes
 from training.cli_off_policy import off_policy
 from training.cli_trust import explain, fairness
@@ -35,6 +36,7 @@ app.command(epilog="Example:  regulars explain churn --json")(explain)
 app.command(epilog="Example:  regulars fairness churn --json")(fairness)
 app.command(epilog="Example:  regulars backtest churn --cutoffs 6 --plots pictures")(backtest)
 app.command(epilog="Example:  regulars drift --weeks 8 --plots pictures")(drift)
+app.command(epilog="Example:  regulars lookback --plots pictures")(lookback)
 app.command(epilog="Example:  regulars uplift --json")(uplift)
 app.command(epilog="Example:  regulars report --out report.html --lang zh")(report)
 app.command(epilog="Example:  regulars insight segments --json")(insight)

@@ -20,13 +20,12 @@ from training.outcome_model import RETURN_TIME
 from training.protocols import Context, Evaluation, Metric
 from training.return_backtest import return_metrics, return_peers
 from training.value import LIFETIME
+from training.verdicts import FEW_EVENTS
 
 OURS = "regulars"
 SPLIT = "cutoff"
 #: Draws of the bootstrap; fewer where there are many customers, whose intervals are narrow anyway.
 RESAMPLES, FEW_RESAMPLES, MANY = 200, 40, 50_000
-#: With fewer customers on the rarer side of the test, the figures say so.
-FEW_EVENTS = 50
 
 Floats = NDArray[np.float64]
 

@@ -34,6 +34,7 @@ from training.reference import Reference
 from training.report_runs import Report
 from training.segments import by_group
 from training.tracking import open_registry
+from training.verdicts import HIGH, LOW
 from training.versions import ModelVersion
 
 FOLDER = "drift"
@@ -41,8 +42,6 @@ FOLDER = "drift"
 WEEKS = 4
 #: A feature counts where it makes up this share of all importance.
 MATTERS = 0.05
-#: What came true over what was predicted is told where its interval leaves out 1 and it is beyond these.
-LOW, HIGH = 0.8, 1.25
 
 Floats = NDArray[np.float64]
 

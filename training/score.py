@@ -29,6 +29,7 @@ from training.next_orders import curve_days
 from training.profiles import last_moment, profiles
 from training.protocols import ACCEPTED, MODELS, UPLIFT, Context
 from training.ranked_lists import save_ranked_lists
+from training.said import keep_said
 from training.tracking import open_registry
 from training.versions import ModelVersion, backtest
 
@@ -91,6 +92,7 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
         write_text(context.home.scores / CURRENT, version)
         forget_old(context.home.scores / "versions", current=version, keep=KEPT)
         about = read_manifest(target, kind=KIND, verify=False)
+        keep_said(context.home, target)
     return ScoreReport(
         version=version,
         path=target,

@@ -18,6 +18,7 @@ from serving.console.words import words
 from serving.problems import BadRequestError
 from training.promotion_log import FILE, PromotionLog
 from training.protocols import MODELS
+from training.verdicts import newest_verdicts
 
 Model = Literal["recommender", "churn", "propensity", "value"]
 Why = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -79,6 +80,7 @@ async def the_page(visit: Visit) -> Response:
         changes=changes[::-1][:MOST_CHANGES],
         done=done,
         drift=await asyncio.to_thread(drift_of, home),
+        stood=await asyncio.to_thread(newest_verdicts, home),
         problem=visit.runtime.holder.problem,
         database=home.mlflow.resolve() / home.registry_database.name,
         mlflow_url=home.mlflow_url,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from training.tracking import Registry
     from training.versions import ModelVersion
 
-DRIFT, TRAIN, GATE = "drift", "train", "gate"
+DRIFT, LOOKBACK, TRAIN, GATE = "drift", "lookback", "train", "gate"
 PROMOTED, REFUSED, HELD = "promoted", "refused", "held for a person"
 
 
@@ -72,14 +72,49 @@ def drift(night: Night) -> Done:
     return found.done(models=models)
 
 
+def lookback_inputs(night: Night) -> Mapping[str, Any]:
+    """The data, and what waits to be judged; once it was, that is less."""
+    from training.said import kept_sayings
+
+    return {"lake": read_lake(night.home).version, "waiting": [said.name for said in kept_sayings(night.home)]}
+
+
+def lookback(night: Night) -> Done:
+    """What scorings said whose horizon has passed, against what came: each once."""
+    from training.cli_lookback import judge
+    from training.lookback import due as passed
+    from training.verdicts import ALERTS
+
+    asked, context, found = night.settings.nightly, night.context(), Findings()
+    judged: dict[str, Any] = {}
+    for said in passed(context):
+        try:
+            with step(f"Looking back on the scores as of {said.name}"):
+                one = judge(context, said)
+        except Exception as error:  # one scoring must not take the others' night away
+            found.add(Status.FAILED, f"The scores as of {said.name}: {told(error)}", "regulars lookback")
+            continue
+        judged[said.name] = {model.model: {"verdict": model.verdict, "why": model.why} for model in one.models}
+        for model in one.models:
+            text = f"{model.model}, scores as of {said.name}: {model.verdict}. {model.why}"
+            # Training follows by itself, unless the shop wants to decide it.
+            acts = model.verdict in ALERTS and not asked.retrain_when_drifted
+            found.add(Status.WARNED if acts else Status.OK, text, f"regulars train {model.model}" if acts else "")
+    if not judged:
+        found.add(Status.OK, "The horizon of no scoring has passed since.")
+    return found.done(judged=judged)
+
+
 def due(night: Night, registry: Registry | None = None) -> dict[str, str]:
     """The models to train now, each with why. One that learned from this very lake is not, unless for an erasure."""
     from training.retrain import asked_at
+    from training.verdicts import ALERTS, newest_verdicts
 
     asked, now = night.settings.nightly, night.clock()
     lake = read_lake(night.home).version
     registry = registry or _registry(night)
     alerts = {model: one["alerts"] for model, one in night.found(DRIFT).get("models", {}).items()}
+    verdicts = newest_verdicts(night.home)
     erased = asked_at(night.home)
     found: dict[str, str] = {}
     for model in asked.models:
@@ -97,6 +132,11 @@ def due(night: Night, registry: Registry | None = None) -> dict[str, str]:
             found[model] = f"version {newest.version} is {age:.0f} days old, due after {asked.retrain_days:g}"
         elif asked.retrain_when_drifted and alerts.get(model) and age >= asked.drift_rest_days:
             found[model] = f"drifted: {'; '.join(alerts[model])}"
+        elif asked.retrain_when_drifted and age >= asked.drift_rest_days:
+            stood = verdicts.get(model)
+            # A version made since then may do better; one that was refused in its place was tried.
+            if stood is not None and stood["verdict"] in ALERTS and stood["version"] == newest.version:
+                found[model] = f"its scores as of {stood['as_of'][:10]} were {stood['verdict']}: {stood['why']}"
     return found
 
 

@@ -47,6 +47,15 @@ STEPS: tuple[Step, ...] = (
         repair="regulars drift",
     ),
     Step(
+        models.LOOKBACK,
+        "what past scorings said against what came since",
+        models.lookback_inputs,
+        models.lookback,
+        # Where a part of the data did not come, customers look as if they had stopped.
+        needs=(pull.NAME, check.NAME),
+        repair="regulars lookback",
+    ),
+    Step(
         models.TRAIN,
         "models that are due or drifted, with a back-test beside the champion",
         models.train_inputs,

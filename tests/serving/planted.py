@@ -37,6 +37,7 @@ from training.insight.keep import keep_insight
 from training.protocols import Context, Trained
 from training.ranked_lists import RankedLists
 from training.run import train
+from training.said import keep_said
 
 WHO, NEW = "planted-7731", "planted-8842"
 OTHERS = [f"c{number:02}" for number in range(40)]
@@ -123,6 +124,7 @@ def open_home(root: Path, write_scores: Any, *, pseudonyms: bool = False) -> Set
     lake = read_lake(home)
     rows = [row | {"value_at_risk": 5.0 + n, "stage": "slipping"} for n, row in enumerate(state.customers.to_pylist())]
     write_scores(home, customers=rows, ranking=state.ranking, about={"lake_version": lake.version})
+    keep_said(home, home.scores / "versions" / "v1")
     context = Context(settings=settings, home=home, lake=lake)
     keep_insight(context, at=AS_OF)
     train(

@@ -115,6 +115,22 @@ def html_picture(part: str) -> str:
     return re.search(r'<img [^>]*src="([^"]+)"', part).group(1).replace("&amp;", "&")
 
 
+def test_how_past_scores_stood_is_on_the_page(runtime: Runtime) -> None:
+    folder = runtime.holder.home.lookback
+    assert "No horizon has passed yet." in logged_in(runtime, KeyScope.RETENTION).page.text
+    folder.mkdir()
+    came, promised = {"auc": 0.781, "auc_low": 0.752, "auc_high": 0.81}, {"auc": 0.866}
+    one = {"model": "churn", "version": 2, "customers": 1234, "metric": "auc", "promised": promised, "came": came}
+    one |= {"verdict": "worse than promised", "why": "", "ratio": 0.912, "ratio_low": 0.85, "ratio_high": 0.98}
+    found = {"as_of": "2024-05-05T00:00:00", "judged_at": "2024-06-03T00:00:00", "models": [one]}
+    (folder / "2024-05-05.json").write_text(json.dumps(found))
+    browser = logged_in(runtime, KeyScope.RETENTION)
+    for told in ("1,234", "0.866", "0.781", "0.752", "0.810", "0.91", "worse than promised", "5 May 2024"):
+        assert told in browser.page.text
+    browser.headers["Accept-Language"] = "zh"
+    assert "差于承诺" in browser.get("/console/models").text
+
+
 def test_the_drift_found_last_stands_on_the_page_with_its_alerts(runtime: Runtime) -> None:
     folder = runtime.holder.home.root / "drift"
     folder.mkdir(exist_ok=True)

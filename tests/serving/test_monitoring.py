@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from features.home import Home
+from features.home import Home, write_text
 from serving.metrics import NIGHTLY_RESULTS, TENANT, Metrics
 from serving.nightly.journal import Journal
 from serving.nightly.record import EXIT_CODES, RunRecord
@@ -108,6 +108,31 @@ def test_the_server_tells_how_the_last_nightly_run_came_out_and_when_one_last_ca
     assert 'regulars_nightly_result{result="failed"} 1.0' in text
     assert 'regulars_nightly_result{result="ok"} 0.0' in text
     assert set(NIGHTLY_RESULTS) == set(EXIT_CODES)
+
+
+def test_the_server_tells_how_the_newest_scores_stood_whose_horizon_has_passed(runtime) -> None:
+    folder = Home(runtime.settings.home).lookback
+    folder.mkdir()
+
+    def stood(day: str, verdict: str, ratio: float) -> None:
+        one = {"model": "churn", "metric": "auc", "promised": {"auc": 0.9}, "came": {"auc": 0.7}, "verdict": verdict}
+        found = {"as_of": f"{day}T00:00:00", "judged_at": f"{day}T00:00:00", "models": [one | {"ratio": ratio}]}
+        write_text(folder / f"{day}.json", json.dumps(found))
+        runtime.refresh()
+
+    stood("2026-03-01", "worse than promised", 0.8)
+    text = runtime.metrics.text().decode()
+    assert 'regulars_lookback{kind="came",metric="auc",model="churn"} 0.7' in text
+    assert 'regulars_lookback{kind="promised",metric="auc",model="churn"} 0.9' in text
+    assert 'regulars_lookback_alert{model="churn"} 1.0' in text
+    assert 'regulars_lookback_as_of_seconds{model="churn"} 1.7723232e+09' in text
+    stood("2026-03-08", "as promised", 0.9)
+    text = runtime.metrics.text().decode()
+    assert 'regulars_lookback_alert{model="churn"} 0.0' in text
+    assert 'regulars_lookback_ratio{model="churn"} 0.9' in text
+    write_text(folder / "2026-03-15.json", "[1, 2")
+    runtime.refresh()
+    assert 'regulars_lookback_ratio{model="churn"} 0.9' in runtime.metrics.text().decode()
 
 
 def nightly_gauges(runtime) -> list[str]:

@@ -69,7 +69,7 @@ def lists_in(settings: Settings) -> RankedLists:
 
 def test_the_search_finds_a_customer_in_every_part_of_a_home(whole: Settings) -> None:
     parts = {path.split("/")[0] for path in holding(whole.home, WHO)}
-    assert parts == {"feast", "features", "insight", "lake", "ledgers", "live", "mlflow", "scores", "spark"}
+    assert parts == {"feast", "features", "insight", "lake", "ledgers", "live", "mlflow", "said", "scores", "spark"}
     assert len([path for path in holding(whole.home, WHO) if path.endswith("order_lines.parquet")]) == 4
 
 

@@ -84,7 +84,7 @@ def test_no_file_of_a_whole_home_holds_an_id(whole: Settings) -> None:
     for customer in (WHO, NEW):
         assert holding(whole.home, customer) == []
     places = {path.split("/")[0] for path in holding(whole.home, held(whole))}
-    assert places == {"feast", "features", "insight", "lake", "ledgers", "live", "mlflow", "scores", "spark"}
+    assert places == {"feast", "features", "insight", "lake", "ledgers", "live", "mlflow", "said", "scores", "spark"}
 
 
 def test_the_lake_is_as_it_would_be_with_ids_but_for_the_names(whole: Settings, tmp_path: Path) -> None:

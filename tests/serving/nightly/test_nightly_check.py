@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -16,8 +17,11 @@ from features.settings import Settings, load_settings
 from serving.nightly import check, models, pull
 from serving.nightly.night import Night
 from serving.nightly.record import RunRecord, Status, StepRecord, plain
+from tests.training.test_lookback import AFTER, LATE
+from tests.training.test_lookback import Shop as LookbackShop
 from training.protocols import Context
 from training.retrain import flag_retrain
+from training.said import keep_said
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
 MAPPING = """
@@ -194,6 +198,45 @@ def test_drift_alone_brings_no_training_soon_after_another_nor_where_it_is_off(s
     assert due(small_shop, yesterday, alerts=("moved",)) == {}
     assert due(small_shop, yesterday, alerts=("moved",), drift_rest_days=0) == {"churn": "drifted: moved"}
     assert due(small_shop, Version(NOW - timedelta(days=9)), alerts=("moved",), retrain_when_drifted=False) == {}
+
+
+def test_a_list_that_did_not_come_as_promised_makes_its_model_due_and_no_later_one(
+    small_shop: Context, tmp_path: Path
+) -> None:
+    shutil.copytree(small_shop.home.lake, tmp_path / "lake")
+    (tmp_path / "lookback").mkdir()
+
+    def judged(day: str, verdict: str, version: int) -> None:
+        one = {"model": "churn", "version": version, "verdict": verdict, "why": "auc 0.6"}
+        found = {"as_of": f"{day}T00:00:00", "judged_at": f"{day}T09:00:00", "models": [one]}
+        (tmp_path / "lookback" / f"{day}.json").write_text(json.dumps(found))
+
+    new = Version(NOW - timedelta(days=8))
+    judged("2026-01-05", "as promised", 4)
+    assert due(small_shop, new, home=tmp_path) == {}
+    judged("2026-01-12", "worse than promised", 4)
+    why = "its scores as of 2026-01-12 were worse than promised: auc 0.6"
+    assert due(small_shop, new, home=tmp_path) == {"churn": why}
+    assert due(small_shop, new, home=tmp_path, retrain_when_drifted=False) == {}
+    assert due(small_shop, Version(NOW - timedelta(days=1)), home=tmp_path) == {}
+    # Another version was made since then, whether it was promoted or refused.
+    assert due(small_shop, Version(NOW - timedelta(days=8), version=5), home=tmp_path) == {}
+    judged("2026-01-19", "as promised", 4)
+    assert due(small_shop, new, home=tmp_path) == {}
+
+
+def test_the_step_judges_each_scoring_once_and_tells_how_it_stood(tmp_path: Path) -> None:
+    shop = LookbackShop(tmp_path)
+    keep_said(shop.home, shop.score(promised={"churn": {"auc": 0.97, "auc_low": 0.96, "auc_high": 0.98}}))
+    shop.load(*AFTER, *LATE)
+    night = night_of(shop.settings)
+    assert models.lookback_inputs(night)["waiting"] == ["2024-06-01"]
+    done = models.lookback(night)
+    assert done.found["judged"]["2024-06-01"]["churn"]["verdict"] == "worse than promised"
+    assert any(text.startswith("churn, scores as of 2024-06-01: worse than promised. auc 0.900") for text in done.said)
+    assert models.lookback_inputs(night)["waiting"] == []
+    again = models.lookback(night)
+    assert again.said == ("The horizon of no scoring has passed since.",)
 
 
 def test_what_has_learned_from_this_very_lake_is_not_due(small_shop: Context) -> None:

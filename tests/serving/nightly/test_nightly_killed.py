@@ -38,7 +38,7 @@ KILLS = [
     *(Kill("pull", BEGUN), Kill("pull", DONE)),
     Kill("check", DONE),
     *(Kill("features", BEGUN), Kill("features", DONE)),
-    *(Kill("score", DONE), Kill("drift", DONE)),
+    *(Kill("score", DONE), Kill("drift", DONE), Kill("lookback", DONE)),
     *(Kill("train", BEGUN), Kill("train", DONE)),
     Kill("gate", DONE),
     *(Kill("rescore", BEGUN), Kill("rescore", DONE)),
@@ -92,7 +92,7 @@ def told(run: dict[str, Any]) -> dict[str, Any]:
 def test_a_first_night_goes_from_files_to_scores_of_a_champion(unkilled: tuple[Path, dict[str, Any]]) -> None:
     home, record = unkilled
     assert [step["name"] for step in record["steps"]] == [
-        *("pull", "check", "features", "score", "drift", "train", "gate", "rescore", "prune", "notify")
+        *("pull", "check", "features", "score", "drift", "lookback", "train", "gate", "rescore", "prune", "notify")
     ]
     assert {step["status"] for step in record["steps"]} == {"ok"}
     assert scores(home).num_rows == read_lake(Home(home)).manifest["customers"]

@@ -86,8 +86,8 @@ def left_out(run: RunRecord) -> set[str]:
 @pytest.mark.parametrize(
     ("broken", "without"),
     [
-        ("pull", {"train"}),
-        ("check", {"features", "score", "drift", "train", "gate", "rescore"}),
+        ("pull", {"lookback", "train"}),
+        ("check", {"features", "score", "drift", "lookback", "train", "gate", "rescore"}),
         ("features", {"score", "drift", "train", "rescore"}),
         ("score", set()),
         ("drift", set()),
@@ -109,7 +109,7 @@ def test_where_a_step_fails_only_what_is_safe_goes_on(shop: Shop, broken: str, w
 def test_data_that_are_held_back_are_not_scored_and_exit_with_3(shop: Shop) -> None:
     shop.acts["check"] = lambda night: Done(Status.HELD, ("too few",))
     run = shop.run()
-    assert left_out(run) == {"features", "score", "drift", "train", "gate", "rescore"}
+    assert left_out(run) == {"features", "score", "drift", "lookback", "train", "gate", "rescore"}
     assert EXIT_CODES[run.result] == 3
 
 

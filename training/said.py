@@ -1,0 +1,96 @@
+"""What scorings said, kept until it is known what came: a probability is judged a horizon later, by what it was then.
+
+A scoring lasts for days, a horizon for weeks. So the first scoring of each week leaves what can be judged of it in
+`said/<day>`: of each customer the probabilities, the expected spend, and the products ranked first; and of each model
+the figures its back-test promised. `training.lookback` takes it away once it was judged.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.home import Home, new_directory, remove_directory, sweep
+from features.schema import C
+from training.bundle import MANIFEST, is_whole, manifest_of, read_manifest, seal
+from training.ranked_lists import NO_PRODUCT, load_ranked_lists
+
+KIND = "said"
+LOCK = "said"
+CUSTOMERS = "customers.parquet"
+RANKING = "ranking"
+#: Products kept of each list: as many as back-tests count.
+DEPTH = 20
+PRODUCTS = "products"
+_COLUMNS = (
+    *(C.CUSTOMER_ID, "active", "churn_probability", "purchase_probability"),
+    *("expected_spend", "expected_spend_low", "expected_spend_high"),
+)
+_OF_SCORING = ("as_of", "created_at", "horizon_days", "models", "backtests", "lake_version")
+_WAIT_SECONDS = 30.0
+
+
+def kept_sayings(home: Home) -> list[Path]:
+    """Those that wait to be judged, the oldest first."""
+    return sorted(path for path in home.said.glob("*") if is_whole(path, kind=KIND))
+
+
+def keep_said(home: Home, scoring: Path) -> Path | None:
+    """Keep what the scoring in this sealed directory said; None where one of its week is kept, or was judged, already.
+
+    Scored anew as of the same day, by other models, it takes the place of what was said first: nobody worked with that.
+    """
+    about = read_manifest(scoring, kind="scores", verify=False)
+    day = datetime.fromisoformat(about["as_of"])
+    target = home.said / f"{day:%Y-%m-%d}"
+    with home.lock(LOCK, wait_seconds=_WAIT_SECONDS):
+        sweep(home.said)
+        if any(_week(path) == day.isocalendar()[:2] and path != target for path in kept_sayings(home)):
+            return None
+        if (home.lookback / f"{target.name}.json").is_file():
+            return None
+        if target.exists():
+            if manifest_of(target)["about"]["models"] == about["models"]:
+                return None
+            remove_directory(target)
+        with new_directory(target) as aside:
+            table = _with_products(pq.read_table(scoring / CUSTOMERS, columns=list(_COLUMNS)), scoring / RANKING)
+            pq.write_table(table, aside / CUSTOMERS, compression="zstd")
+            of_scoring = {name: about.get(name) for name in _OF_SCORING}
+            seal(aside, kind=KIND, about={**of_scoring, "customers": table.num_rows})
+    return target
+
+
+def remove_said(home: Home, said: Path) -> None:
+    """Take away what was judged."""
+    with home.lock(LOCK, wait_seconds=_WAIT_SECONDS):
+        if said.exists():
+            remove_directory(said)
+
+
+def _week(said: Path) -> tuple[int, int]:
+    return datetime.fromisoformat(said.name).isocalendar()[:2]
+
+
+def _with_products(customers: pa.Table, ranking: Path) -> pa.Table:
+    """With each customer's first DEPTH products by id, best first; null where nothing was ranked."""
+    if not (ranking / MANIFEST).is_file():
+        return customers.append_column(PRODUCTS, pa.nulls(len(customers), pa.list_(pa.string())))
+    ranked = load_ranked_lists(ranking, verify=False)
+    rows = pc.index_in(customers[C.CUSTOMER_ID], value_set=ranked.customers[C.CUSTOMER_ID].combine_chunks())
+    known = rows.is_valid().to_numpy()
+    codes = np.full((len(customers), min(DEPTH, ranked.lists.shape[1])), NO_PRODUCT, dtype=np.int32)
+    codes[known] = ranked.lists[rows.drop_null().to_numpy(), : codes.shape[1]]
+    listed = codes != NO_PRODUCT
+    offsets: Any = np.concatenate(([0], np.cumsum(listed.sum(axis=1)))).astype(np.int32)
+    ids = pa.DictionaryArray.from_arrays(codes[listed], ranked.products[C.PRODUCT_ID].combine_chunks()).cast(
+        pa.string()
+    )
+    lists = pa.ListArray.from_arrays(pa.array(offsets), ids, mask=pa.array(~known))
+    return customers.append_column(PRODUCTS, lists)

@@ -35,12 +35,12 @@ def lookback(
     are told apart: they may have stayed for it. Run it after ingest; regulars
     nightly does. It is logged to the MLflow experiment lookback.
     """
-    from training.lookback import due, known_on, refuse_early
-    from training.said import kept_sayings
+    from training.lookback import refuse_early
+    from training.said import due, kept_sayings, known_on
     from training.verdicts import kept_lookbacks
 
     context = current_context()
-    for said in due(context):
+    for said in due(context.home, context.lake):
         with step(f"Looking back on the scores as of {said.name}"):
             judge(context, said, plots=plots)
     found, waiting = kept_lookbacks(context.home)[:last], kept_sayings(context.home)

@@ -35,7 +35,7 @@ from training.metrics_outcome import BINS, amount_metrics, probability_metrics, 
 from training.outcome_backtest import QUESTIONS, Question, answers
 from training.protocols import Context, Metric
 from training.report_runs import Report
-from training.said import CUSTOMERS, KIND, PRODUCTS, kept_sayings, remove_said
+from training.said import CUSTOMERS, KIND, PRODUCTS, known_on, remove_said
 from training.segments import by_group
 from training.verdicts import verdict_of
 
@@ -68,18 +68,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def known_on(said: Path) -> datetime:
-    """The moment (naive UTC) up to which orders have to be loaded for it to be judged."""
-    about = read_manifest(said, kind=KIND, verify=False)
-    return naive_utc(datetime.fromisoformat(about["as_of"])) + timedelta(days=about["horizon_days"])
-
-
-def due(context: Context) -> list[Path]:
-    """What can be judged by the lake as it is, the oldest first."""
-    last = datetime.fromisoformat(context.lake.manifest["last_order_at"])
-    return [said for said in kept_sayings(context.home) if known_on(said) <= last]
 
 
 def look_back(context: Context, said: Path, *, at: datetime) -> Lookback:

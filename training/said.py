@@ -7,7 +7,7 @@ the figures its back-test promised. `training.lookback` takes it away once it wa
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.home import Home, new_directory, remove_directory, sweep
+from features.lake import Lake
 from features.schema import C
+from features.snapshot import naive_utc
 from training.bundle import MANIFEST, is_whole, manifest_of, read_manifest, seal
 from training.ranked_lists import NO_PRODUCT, load_ranked_lists
 
@@ -39,6 +41,18 @@ _WAIT_SECONDS = 30.0
 def kept_sayings(home: Home) -> list[Path]:
     """Those that wait to be judged, the oldest first."""
     return sorted(path for path in home.said.glob("*") if is_whole(path, kind=KIND))
+
+
+def known_on(said: Path) -> datetime:
+    """The moment (naive UTC) up to which orders have to be loaded for it to be judged."""
+    about = read_manifest(said, kind=KIND, verify=False)
+    return naive_utc(datetime.fromisoformat(about["as_of"])) + timedelta(days=about["horizon_days"])
+
+
+def due(home: Home, lake: Lake) -> list[Path]:
+    """What can be judged by the lake as it is, the oldest first."""
+    last = datetime.fromisoformat(lake.manifest["last_order_at"])
+    return [said for said in kept_sayings(home) if known_on(said) <= last]
 
 
 def keep_said(home: Home, scoring: Path) -> Path | None:

@@ -73,21 +73,22 @@ def drift(night: Night) -> Done:
 
 
 def lookback_inputs(night: Night) -> Mapping[str, Any]:
-    """The data, and what waits to be judged; once it was, that is less."""
-    from training.said import kept_sayings
+    """The data, and what can be judged by them; once it was, that is nothing."""
+    from training.said import due as passed
 
-    return {"lake": read_lake(night.home).version, "waiting": [said.name for said in kept_sayings(night.home)]}
+    lake = read_lake(night.home)
+    return {"lake": lake.version, "due": [said.name for said in passed(night.home, lake)]}
 
 
 def lookback(night: Night) -> Done:
     """What scorings said whose horizon has passed, against what came: each once."""
     from training.cli_lookback import judge
-    from training.lookback import due as passed
+    from training.said import due as passed
     from training.verdicts import ALERTS
 
     asked, context, found = night.settings.nightly, night.context(), Findings()
     judged: dict[str, Any] = {}
-    for said in passed(context):
+    for said in passed(context.home, context.lake):
         try:
             with step(f"Looking back on the scores as of {said.name}"):
                 one = judge(context, said)

@@ -27,10 +27,10 @@ from training import lookback as looking
 from training.bundle import read_manifest
 from training.cli_lookback import judge
 from training.judged import Judged
-from training.lookback import due, known_on, look_back
+from training.lookback import look_back
 from training.protocols import Context
 from training.ranked_lists import RankedLists
-from training.said import DEPTH, KIND, PRODUCTS, keep_said, kept_sayings
+from training.said import DEPTH, KIND, PRODUCTS, due, keep_said, kept_sayings, known_on
 from training.tracking import open_registry
 from training.verdicts import AS_PROMISED, OFF_LEVEL, TOO_FEW, WORSE, kept_lookbacks, newest_verdicts
 
@@ -200,11 +200,11 @@ def test_ranked_lists_are_judged_by_what_those_bought_who_came_back(shop: Shop) 
 def test_nothing_is_judged_before_its_horizon_has_passed(shop: Shop) -> None:
     said = keep_said(shop.home, shop.score())
     early = shop.load(*AFTER)
-    assert due(early) == []
+    assert due(shop.home, early.lake) == []
     assert known_on(said) == AS_OF.replace(tzinfo=None) + timedelta(days=DAYS)
     with pytest.raises(DataError, match="not known yet"):
         look_back(early, said, at=AT)
-    assert due(shop.load(*AFTER, *LATE)) == [said]
+    assert due(shop.home, shop.load(*AFTER, *LATE).lake) == [said]
 
 
 def test_what_is_loaded_of_after_the_horizon_changes_nothing(shop: Shop) -> None:
@@ -242,11 +242,11 @@ def test_once_judged_only_figures_stay_and_killed_half_way_it_is_judged_again(
         with pytest.raises(KeyboardInterrupt):
             judge(context, said)
     (before,) = kept_lookbacks(shop.home)
-    assert due(context) == [said]
+    assert due(shop.home, context.lake) == [said]
     judge(context, said)
     (after,) = kept_lookbacks(shop.home)
     assert before | {"judged_at": None} == after | {"judged_at": None}
-    assert due(context) == []
+    assert due(shop.home, context.lake) == []
     assert not said.exists()
     # Scored once more as of that day, it is not judged a second time.
     assert keep_said(shop.home, shop.score(version="again", promised=PROMISED)) is None

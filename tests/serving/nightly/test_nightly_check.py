@@ -230,11 +230,11 @@ def test_the_step_judges_each_scoring_once_and_tells_how_it_stood(tmp_path: Path
     keep_said(shop.home, shop.score(promised={"churn": {"auc": 0.97, "auc_low": 0.96, "auc_high": 0.98}}))
     shop.load(*AFTER, *LATE)
     night = night_of(shop.settings)
-    assert models.lookback_inputs(night)["waiting"] == ["2024-06-01"]
+    assert models.lookback_inputs(night)["due"] == ["2024-06-01"]
     done = models.lookback(night)
     assert done.found["judged"]["2024-06-01"]["churn"]["verdict"] == "worse than promised"
     assert any(text.startswith("churn, scores as of 2024-06-01: worse than promised. auc 0.900") for text in done.said)
-    assert models.lookback_inputs(night)["waiting"] == []
+    assert models.lookback_inputs(night)["due"] == []
     again = models.lookback(night)
     assert again.said == ("The horizon of no scoring has passed since.",)
 

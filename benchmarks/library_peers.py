@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.judge import DEPTH, Lists, Told, filled, measure, quality
-from benchmarks.peer_files import Answer, Orders, Run, read_answer, thread_settings, write_question
 from benchmarks.peer_files import DEPTH as TOLD
+from benchmarks.peer_files import Answer, Orders, Run, read_answer, thread_settings, write_question
 from benchmarks.peers import MOST_EASE_PRODUCTS, grid
 from features.errors import DataError
 from training.baselines import personal_top_frequency
@@ -32,7 +32,7 @@ FUSION = 60.0
 
 @dataclass(frozen=True)
 class Library:
-    """A library, what its environment holds, the script that runs there, its models with their grids, and how many are shown."""
+    """A library, what its environment holds, the script that runs there, models with their grids, how many are told."""
 
     name: str
     needs: str
@@ -47,9 +47,9 @@ RECTOOLS = Library(
     "RecTools",
     "rectools_peers.py",
     {
-        "TF-IDF item-kNN": grid(neighbours=[20, 100], decay=[1.0, 0.9]),
-        "BM25 item-kNN": grid(neighbours=[20, 100], decay=[1.0, 0.9]),
-        "ALS": grid(factors=[64, 128], alpha=[1.0, 10.0], decay=[1.0]),
+        "TF-IDF item-kNN": grid(neighbours=[20, 100, 500], decay=[1.0, 0.9]),
+        "BM25 item-kNN": grid(neighbours=[20, 100, 500], decay=[1.0, 0.9]),
+        "ALS": grid(factors=[16, 64], alpha=[1.0, 10.0], decay=[1.0, 0.9]),
         "PureSVD": grid(factors=[64, 256], decay=[1.0, 0.9]),
         "EASE": grid(ridge=[100.0, 500.0, 2000.0], decay=[1.0, 0.9]),
     },
@@ -62,8 +62,8 @@ LENSKIT = Library(
     "lenskit_peers.py",
     {
         "ItemKNN": grid(neighbours=[20, 100]),
-        "UserKNN": grid(neighbours=[20, 100, 500]),
-        "ImplicitMF": grid(factors=[64, 128], weight=[1.0, 10.0], decay=[1.0, 0.9]),
+        "UserKNN": grid(neighbours=[100, 500]),
+        "ImplicitMF": grid(factors=[16, 64], weight=[1.0, 10.0], decay=[1.0, 0.9]),
         "EASE": grid(ridge=[100.0, 500.0, 2000.0]),
     },
     shown=2,

@@ -159,5 +159,5 @@ def answer_all(library: str, models: Mapping[str, Model]) -> None:
 def thread_settings(threads: int) -> dict[str, str]:
     """The environment of a library's process: so many threads, and no usage reports."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LK_NUM_THREADS", "LK_NUM_BACKEND_THREADS")
-    quiet = {"LK_NUM_PROCS": "1", "DO_NOT_TRACK": "1", "CUDA_VISIBLE_DEVICES": ""}
+    quiet = {"LK_NUM_PROCS": "1", "DO_NOT_TRACK": "1", "CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"}
     return dict(os.environ) | dict.fromkeys(names, str(threads)) | quiet

@@ -1,7 +1,7 @@
 """A network of repeat purchases after ReCANet (Ariannezhad et al., SIGIR 2022), on CPU, in an environment with torch.
 
-    gaps between a customer's last purchases of a product, the last until now, counted in orders
-    embeddings of customer and product -> dense layer; beside it each gap -> dense layer -> two LSTMs -> two dense layers
+    embeddings of customer and product -> dense layer; with it, each gap between the customer's last purchases of the
+    product, counted in orders, the last until now -> dense layer -> two LSTMs -> two dense layers
     -> the chance that the next order holds the product, asked of every product the customer bought before
 
 As in the paper: Adam on binary cross-entropy, learned on the customers' last 50 orders, up to five epochs of which
@@ -33,7 +33,8 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True)
 class Pairs:
     """Each (customer, product) bought, and in which of the customer's orders: those of pair p are
-    `orders[start[p]:start[p + 1]]`, rising."""
+    `orders[start[p]:start[p + 1]]`, rising.
+    """
 
     customer: Ints
     product: Ints

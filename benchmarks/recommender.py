@@ -1,7 +1,7 @@
-"""Our recommender beside published methods and libraries on shops of different shapes.
+r"""Our recommender beside published methods and libraries on shops of different shapes.
 
     .venv/bin/python -m benchmarks.recommender
-    .venv/bin/python -m benchmarks.recommender --rectools /tmp/rectools-env/bin/python \\
+    .venv/bin/python -m benchmarks.recommender --rectools /tmp/rectools-env/bin/python \
         --lenskit /tmp/lenskit-env/bin/python --recanet /tmp/lenskit-env/bin/python
 
 Protocol: each asked customer's last order is hidden (customers with at least 4); everybody else's whole history is

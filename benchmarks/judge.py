@@ -16,7 +16,9 @@ from training.splits import Split
 
 DEPTH = 20
 
-COMPARED = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
+SHOWN = tuple(
+    f"{metric}@{k}" for k in (10, 20) for metric in ("recall", "ndcg", "repeat_recall", "explore_recall", "new_recall")
+)
 
 Lists = NDArray[np.int32]
 
@@ -83,7 +85,9 @@ def differences(
 
     def of(told: Told) -> NDArray[np.float64]:
         values = customer_metrics(told.lists, question.truth, repeat=repeat, n_products=n_products)
-        return np.column_stack([values[name] for name in COMPARED])
+        fresh = customer_metrics(told.new, question.truth, repeat=repeat, n_products=n_products)
+        values |= {f"new_recall@{k}": fresh[f"explore_recall@{k}"] for k in (10, 20)}
+        return np.column_stack([values[name] for name in SHOWN])
 
     mine, found = of(ours), {}
     for name, told in others.items():
@@ -91,6 +95,6 @@ def differences(
         intervals = bootstrap_interval(less, np.random.default_rng(0))
         found[name] = {
             metric: (mean(less[:, place]), float(intervals[place, 0]), float(intervals[place, 1]))
-            for place, metric in enumerate(COMPARED)
+            for place, metric in enumerate(SHOWN)
         }
     return found

@@ -201,7 +201,7 @@ def compare(library: Library, python: Path, validation: Split, test: Split, thre
         if n_products <= library.most_products.get(model, n_products)
         for settings in settings_of
     ]
-    script = Path(__file__).with_name(library.script)
+    script = Path(__file__).parent / library.script
     own = _own(validation)
     answers = ask(python, script, validation, runs, threads)
     tried = [

@@ -11,7 +11,11 @@ other shops a quarter of them.
 
 RecTools, LensKit and a ReCANet-style network run in environments of their own (benchmarks/README.md) and answer with
 ranked lists; of each library the two models that are best on validation are shown. Every method's lists are judged
-here, by one function. Below each shop: ours less each method, with the 95% interval over customers.
+here, by one function.
+
+    repeat_recall, explore_recall   of what was bought, the part bought before and the part new to the customer
+    new_recall                      of a list of new products alone
+    ours less ...                   mean difference over customers, with its 95% interval
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.judge import DEPTH, Told, best_of, best_sold, differences, measure, quality, seen
+from benchmarks.judge import DEPTH, SHOWN, Told, best_of, best_sold, differences, measure, quality, seen
 from benchmarks.library_peers import LIBRARIES, compare
 from benchmarks.peers import PEERS, Peer
 from benchmarks.shops import few_products, sparse_buyers
@@ -44,7 +48,6 @@ from training.pair_table import CandidateSources
 from training.splits import MIN_ORDERS, Split, last_order_split
 from training.two_stage import RecommenderConfig, learn_ranker, recommend
 
-SHOWN = ("recall@10", "ndcg@10", "recall@20", "ndcg@20", "repeat_recall@10", "explore_recall@10", "new_recall@10")
 REFERENCE, OURS = "GP-TopFreq", "regulars"
 OUT = Path(__file__).parent / "out"
 
@@ -157,16 +160,16 @@ def run(shop: Shop, threads: int, pythons: Mapping[str, Path], *, published: boo
         "repeat_share": round(float(test.repeat_truth().mean()), 3),
     }
     print("\n" + ", ".join(f"{name} {value}" for name, value in about.items()))
-    print(f"{'':24s}" + "".join(f"{name:>19s}" for name in SHOWN) + f"   (beside each: over {REFERENCE})")
+    print(f"{'':24s}" + "".join(f"{name:>20s}" for name in SHOWN) + f"   (beside each: over {REFERENCE})")
     found: dict[str, Found] = {}
     results: dict[str, dict[str, float]] = {}
 
     def show(one: Found) -> None:
         found[one.name], results[one.name] = one, measure(test, one.told)
         values, reference = results[one.name], results.get(REFERENCE, {})
-        over = {m: values[m] / reference[m] if reference.get(m) else float("nan") for m in SHOWN}
-        cells = [f"{values[m]:.4f} {over[m]:5.2f}x" for m in SHOWN]
-        print(f"{one.name:24s}" + "".join(f"{cell:>19s}" for cell in cells) + f"  {one.seconds:6.1f} s", flush=True)
+        over = {m: f"{values[m] / reference[m]:5.2f}x" if reference.get(m) else "" for m in SHOWN}
+        cells = [f"{values[m]:.4f} {over[m]:>6s}" for m in SHOWN]
+        print(f"{one.name:24s}" + "".join(f"{cell:>20s}" for cell in cells) + f"  {one.seconds:6.1f} s", flush=True)
 
     for one in sorted(_top_frequencies(test), key=lambda one: one.name != REFERENCE):
         show(one)

@@ -16,79 +16,16 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from peer_files import DEPTH, NEW_DEPTH, Lists, Orders, answer_all
+from recanet_examples import Examples, Ints, Pairs
 from torch import nn
 
-LAST_ORDERS, RARE, BATCH, PREDICT_BATCH = 50, 5, 1024, 16_384
+RARE, BATCH, PREDICT_BATCH = 5, 1024, 16_384
 SEED = 12_321
-
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Each (customer, product) bought, and in which of the customer's orders: those of pair p are
-    `orders[start[p]:start[p + 1]]`, rising.
-    """
-
-    customer: Ints
-    product: Ints
-    start: Ints
-    orders: Ints
-    orders_of: Ints  # of the pair's customer
-
-    @classmethod
-    def of(cls, lines: Orders) -> Pairs:
-        """Of all order lines."""
-        key = lines.customer.astype(np.int64) * lines.n_products + lines.product
-        order = np.lexsort((lines.order, key))
-        pair, first = np.unique(key[order], return_index=True)
-        customer = pair // lines.n_products
-        return cls(
-            customer,
-            pair % lines.n_products,
-            np.append(first, len(order)),
-            lines.order[order].astype(np.int64),
-            lines.orders_of[customer],
-        )
-
-    @property
-    def questions(self) -> tuple[Ints, Ints]:
-        """The first order each pair can be asked about in learning, and how many orders it can be asked about."""
-        first = np.maximum(self.orders[self.start[:-1]] + 1, self.orders_of - LAST_ORDERS)
-        return first, np.maximum(self.orders_of - first, 0)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Pairs asked about in order `at`, after so many purchases (`bought`)."""
-
-    pair: Ints
-    at: Ints
-    bought: Ints
-    label: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, pairs: Pairs, pair: Ints, at: Ints) -> Examples:
-        """With what came of it."""
-        longest = int(pairs.orders_of.max()) + 1
-        sorted_keys = np.repeat(np.arange(len(pairs.customer)), np.diff(pairs.start)) * longest + pairs.orders
-        place = np.searchsorted(sorted_keys, pair * longest + at)
-        there = sorted_keys[np.minimum(place, len(sorted_keys) - 1)] == pair * longest + at
-        return cls(pair, at, place - pairs.start[pair], there.astype(np.float32))
-
-    def gaps(self, pairs: Pairs, which: Ints, length: int) -> NDArray[np.float32]:
-        """(which, length) orders from each of the last purchases to the next, and from the last until asked."""
-        pair = self.pair[which]
-        last = pairs.start[pair] + self.bought[which] - 1
-        steps = last[:, None] + np.arange(1 - length, 1)[None, :]
-        times = np.column_stack([pairs.orders[steps], self.at[which]])
-        return np.diff(times, axis=1).astype(np.float32)
 
 
 class Network(nn.Module):
@@ -154,16 +91,6 @@ class Learner:
         found: torch.Tensor = self.network(*(torch.from_numpy(values) for values in (customer, product, told)))
         return found
 
-    def drawn(self) -> Examples:
-        """Examples of an epoch: all there are, or so many by lot."""
-        first, count = self.pairs.questions
-        ends = np.cumsum(count)
-        chosen = np.arange(ends[-1])
-        if len(chosen) > self.examples:
-            chosen = np.unique(self.rng.integers(0, ends[-1], self.examples))
-        pair = np.searchsorted(ends, chosen, side="right")
-        return Examples.of(self.pairs, pair, first[pair] + chosen - (ends[pair] - count[pair]))
-
     def learn_epoch(self) -> None:
         """One more epoch, or nothing where the time is up; then the lists as they are now."""
         if time.perf_counter() > self.until:
@@ -171,7 +98,7 @@ class Learner:
             self.epochs.append(self.epochs[-1])
             return
         self.network.train()
-        examples = self.drawn()
+        examples = Examples.drawn(self.pairs, self.examples, self.rng)
         for which, length in self.batches(examples, BATCH):
             if time.perf_counter() > self.until:
                 break
@@ -203,12 +130,15 @@ class Learner:
         return found
 
 
-_LEARNERS: dict[tuple[tuple[str, object], ...], Learner] = {}
+_LEARNERS: dict[tuple[tuple[str, Any], ...], Learner] = {}
 
 
-def recanet(orders: Orders, *, epochs: int, **settings: object) -> tuple[Lists, Lists]:
+def recanet(orders: Orders, *, epochs: int, **settings: Any) -> tuple[Lists, Lists]:
     """The lists after so many epochs; one network goes on learning from run to run that differ in epochs alone."""
-    learner = _LEARNERS.setdefault(tuple(settings.items()), Learner(orders, **settings))  # type: ignore[arg-type]
+    key = tuple(settings.items())
+    if key not in _LEARNERS:
+        _LEARNERS[key] = Learner(orders, **settings)
+    learner = _LEARNERS[key]
     while len(learner.epochs) < epochs:
         learner.learn_epoch()
     return learner.epochs[epochs - 1], np.full((len(orders.asked), NEW_DEPTH), -1, dtype=np.int32)

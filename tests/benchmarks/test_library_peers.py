@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from benchmarks.judge import DEPTH, Told, differences, measure
 from benchmarks.library_peers import FORMS, LIBRARIES, Library, ask, compare, fused, merged, orders_seen
 from benchmarks.peer_files import DEPTH as TOLD
 from benchmarks.peer_files import Answer, Run, ranked, read_answer, read_question, write_answer, write_question
+from benchmarks.recanet_examples import LAST_ORDERS, Examples, Pairs
 from features.errors import DataError
 from features.matrix import Purchases
 from tests.training.recommender.tiny import purchases, random_orders
@@ -76,7 +76,7 @@ def test_the_other_process_reads_the_orders_that_may_be_seen_and_no_others(tmp_p
 
 def test_a_pair_weighs_less_with_each_order_since() -> None:
     shop = purchases({"ann": [(1, "a"), (2, "ab"), (5, "b")]})
-    orders = replace(orders_seen(last_order_split(shop, min_orders=1), threads=1))
+    orders = orders_seen(last_order_split(shop, min_orders=1), threads=1)
     customer, product, weight = orders.pairs(decay=0.5)
     assert (customer.tolist(), product.tolist(), weight.tolist()) == ([0, 0], [0, 1], [1.5, 1.0])
 
@@ -110,31 +110,27 @@ def test_fusing_prefers_what_both_name_and_goes_by_the_share() -> None:
     assert fused(other, own, 0.2, 3, 6).tolist() == [[1, 5, 3]]
 
 
-def test_of_a_library_the_models_and_settings_best_on_validation_are_shown(shop: Purchases, script: Path) -> None:
-    test, validation = (
-        last_order_split(shop),
-        last_order_split(shop.keep_orders(shop.orders_from_end > 0), min_orders=3),
-    )
-    models = {"forwards": ({},), "backwards": ({"step": 3}, {"step": 1})}
-    library = Library("Made up", "nothing", str(script), models, shown=1, most_products={})
-    (chosen,) = compare(library, HERE, validation, test, threads=1)
-    # Products are drawn by popularity that falls with the code, so that forwards finds more; ours alone is measured.
-    assert chosen.run == Run("forwards", {})
-    assert chosen.name == "Made up"
-    assert chosen.form == max(FORMS, key=lambda form: chosen.validation[form])
-    assert chosen.told.lists.shape == (len(test.customers), DEPTH)
-    library = replace(library, shown=2)
-    assert [one.name for one in compare(library, HERE, validation, test, threads=1)] == [
-        "Made up forwards",
-        "Made up backwards",
-    ]
+def test_a_library_is_asked_anew_with_what_validation_chose_best_model_first(shop: Purchases, script: Path) -> None:
+    validation = last_order_split(shop.keep_orders(shop.orders_from_end > 0), min_orders=3)
+    test = last_order_split(shop)
+    models = {"backwards": ({"step": 3}, {"step": 1}), "forwards": ({},)}
+    library = Library("Made up", "nothing", str(script), models, shown=2, most_products={})
+    best, other = compare(library, HERE, validation, test, threads=1)
+    # Products are drawn by a popularity that falls with the code, so that forwards finds more.
+    assert (best.run, best.name) == (Run("forwards", {}), "Made up forwards")
+    assert other.run.model == "backwards"
+    assert max(best.validation.values()) >= max(other.validation.values())
+    assert best.form == max(FORMS, key=lambda form: best.validation[form])
+    assert best.told.lists.shape == (len(test.customers), DEPTH)
 
 
-def test_a_model_is_not_asked_about_more_products_than_it_can_hold(shop: Purchases, script: Path) -> None:
+def test_a_model_is_not_asked_about_more_products_than_it_can_hold(
+    shop: Purchases, question: Split, script: Path
+) -> None:
     models = {"forwards": ({},), "twice": ({},)}
-    library = Library("Made up", "nothing", str(script), models, shown=2, most_products={"twice": 39})
-    question = last_order_split(shop)
-    assert [one.run.model for one in compare(library, HERE, question, question, threads=1)] == ["forwards"]
+    library = Library("Made up", "nothing", str(script), models, shown=1, most_products={"twice": 39})
+    (only,) = compare(library, HERE, question, question, threads=1)
+    assert (only.run.model, only.name) == ("forwards", "Made up")
 
 
 def test_lists_that_cannot_be_are_refused(question: Split, script: Path) -> None:
@@ -170,3 +166,33 @@ def test_every_library_has_its_script_and_its_lock() -> None:
         text = (folder / lock).read_text(encoding="utf-8")
         assert named in text
         assert "http" not in text
+
+
+@pytest.fixture(scope="module")
+def pairs() -> Pairs:
+    orders = {"ann": [(1, "a"), (2, "b"), (3, "ab"), (5, "a"), (9, "c")], "bob": [(3, "b"), (6, "a")]}
+    return Pairs.of(orders_seen(last_order_split(purchases(orders), min_orders=5), threads=1))
+
+
+def test_the_network_is_asked_of_every_product_bought_before_in_every_later_order(pairs: Pairs) -> None:
+    # Ann's first four orders may be seen: a, b, ab, a; bob's both: b, a.
+    assert pairs.customer.tolist() == [0, 0, 1, 1]
+    assert pairs.product.tolist() == [0, 1, 0, 1]
+    found = Examples.drawn(pairs, 100, np.random.default_rng(0))
+    rows = zip(found.pair.tolist(), found.at.tolist(), found.bought.tolist(), found.label.tolist(), strict=True)
+    assert list(rows) == [(0, 1, 1, 0), (0, 2, 1, 1), (0, 3, 2, 1), (1, 2, 1, 1), (1, 3, 2, 0), (3, 1, 1, 0)]
+
+
+def test_a_history_is_the_orders_between_purchases_and_those_since_the_last(pairs: Pairs) -> None:
+    coming = Examples.of(pairs, np.array([0, 1]), np.array([4, 4]))
+    assert coming.bought.tolist() == [3, 2]
+    assert coming.gaps(pairs, np.array([0]), 3).tolist() == [[2, 1, 1]]
+    assert coming.gaps(pairs, np.array([0, 1]), 1).tolist() == [[1], [2]]
+
+
+def test_only_the_last_orders_are_learned_from_and_so_many_examples_are_drawn() -> None:
+    orders = purchases({"ann": [(day, "a") for day in range(60)]})
+    many = Pairs.of(orders_seen(last_order_split(orders), threads=1))
+    assert Examples.drawn(many, 100, np.random.default_rng(0)).at.tolist() == list(range(59 - LAST_ORDERS, 59))
+    few = Examples.drawn(many, 10, np.random.default_rng(0))
+    assert 1 <= len(few.pair) <= 10

@@ -38,6 +38,7 @@ from benchmarks.library_peers import LIBRARIES, compare
 from benchmarks.peers import PEERS, Peer
 from benchmarks.shops import few_products, sparse_buyers
 from features.engine import connect
+from features.errors import DataError
 from features.home import Home, write_text
 from features.lake import read_lake
 from features.matrix import Purchases, read_purchases
@@ -226,7 +227,10 @@ def main() -> None:
     report: dict[str, object] = {"lake": lake.version, "machine": machine}
     done: list[dict[str, object]] = []
     for name in arguments.shops.split(","):
-        done.append(run(shops[name](), settings.threads, pythons, published=not arguments.no_published))
+        try:
+            done.append(run(shops[name](), settings.threads, pythons, published=not arguments.no_published))
+        except DataError as error:
+            raise SystemExit(str(error)) from error
         write_text(OUT / "recommender.json", json.dumps(report | {"shops": done}, indent=2))
     print(f"\nWritten: {OUT / 'recommender.json'}")
 

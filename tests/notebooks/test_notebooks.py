@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -10,13 +11,14 @@ import pytest
 from nbclient import NotebookClient
 
 from features.home import Home
-from tests.notebooks.executed import NOTEBOOKS, executed, outputs_of
+from features.lake import read_lake
+from tests.notebooks.executed import NOTEBOOKS, executed, outputs_of, text_of
 from training.promotions import history
 from training.tracking import open_registry
 
 
 def test_from_orders_to_a_promoted_model(home: Home) -> None:
-    said = executed("01-from-orders-to-a-promoted-model", pictures=2)
+    said = executed("00-from-orders-to-a-promoted-model", pictures=2)
     (promotion,) = history(home, "churn")
     assert (promotion.action, promotion.who) == ("promoted", "notebook")
     champion = open_registry(home).resolve("churn")
@@ -25,6 +27,21 @@ def test_from_orders_to_a_promoted_model(home: Home) -> None:
     table = said[-1]["data"]["text/plain"]
     assert "churn_probability" in table
     assert (home.scores / "CURRENT").is_file()
+
+
+def test_from_orders_to_a_lake_you_can_trust(home: Home) -> None:
+    before = read_lake(home).version
+    text = text_of(executed("01-from-orders-to-a-lake-you-can-trust", pictures=1))
+    assert "bad_ordered_at" in text
+    assert "Nothing was loaded. Correct the mapping: name its format" in text
+    for broken in ('"zwei"', "31.02.2017", '"Kunde":null', "b4;k4"):
+        assert broken in text
+    exported, kept = re.search(r"paid: ([\d,.]+) exported, ([\d,.]+) in the lake", text).groups()
+    assert exported == kept
+    versions = re.findall(r"^(?:whole|whole, once more|in halves) +([0-9a-f]{16}) ", text, re.MULTILINE)
+    assert len(versions) == 3
+    assert len(set(versions)) == 1
+    assert read_lake(home).version == before  # it works in a folder of its own
 
 
 def test_the_shop_in_pictures(home: Home) -> None:

@@ -28,7 +28,7 @@ from features.schema import CONTACTS, C
 from features.snapshot import naive_utc
 from training.bundle import read_manifest
 from training.conformal import interval_metrics
-from training.evaluate_customers import FEW_RESAMPLES, MANY, RESAMPLES, metric_of
+from training.evaluate_customers import FEW_RESAMPLES, MANY, RESAMPLES
 from training.judged import Group, Judged, Tenth, promised_of, with_ends
 from training.lookback_lists import RECOMMENDER, judge_lists
 from training.metrics_outcome import BINS, amount_metrics, probability_metrics, with_intervals
@@ -41,6 +41,8 @@ from training.verdicts import verdict_of
 
 #: The column of a scoring that answers each question.
 SAID = {"churn": "churn_probability", "propensity": "purchase_probability", "value": "expected_spend"}
+#: The metric of the verdict, higher is better. Not the error of spend: it grows with what a season brings.
+JUDGED_BY = {"churn": "auc", "propensity": "auc", "value": "correlation"}
 
 Floats = NDArray[np.float64]
 
@@ -146,12 +148,11 @@ def _judge(
     came = with_ends(metrics)
     promised = promised_of(about, model, came)
     rarer = int(min((actual > 0).sum(), (actual <= 0).sum()))
-    metric = metric_of(question)
+    metric = JUDGED_BY[model]
     verdict, why = verdict_of(
         metric,
         promised,
         came,
-        higher_is_better=not question.is_amount,
         ratio=(group.ratio, group.ratio_low, group.ratio_high),
         rarer=rarer,
     )

@@ -41,7 +41,7 @@ def judge_lists(context: Context, about: Mapping[str, Any], table: pa.Table, bac
     test = RankingTest(split, read_attributes(context.lake, backend, purchases), context.settings.seed)
     came = with_ends([metric for metric in test.metrics(lists) if metric.name in OF_LISTS])
     promised = promised_of(about, RECOMMENDER, came)
-    verdict, why = verdict_of(RANKED_BY, promised, came, higher_is_better=True, ratio=None, rarer=len(split.customers))
+    verdict, why = verdict_of(RANKED_BY, promised, came, ratio=None, rarer=len(split.customers))
     return Judged(
         model=RECOMMENDER,
         version=about["models"][RECOMMENDER],

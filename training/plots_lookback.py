@@ -20,7 +20,7 @@ def lookback_picture(path: Path, found: Lookback) -> Path:
             axes.plot([0, top], [0, top], color=MUTED, linewidth=1, dashes=(4, 3), label="as predicted")
             axes.plot(x, y, color=OURS, marker="o", markersize=4, linewidth=1.4)
             axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted", ylabel="came")
-            axes.set_title(f"{one.model} {one.version}: {one.verdict}", fontsize=9, color=INK)
+            axes.set_title(f"{one.model} {one.version}\n{one.verdict}", fontsize=9, color=INK)
             quiet(axes)
         if not drawn:
             fields[0].axis("off")

@@ -40,11 +40,10 @@ def verdict_of(
     promised: Mapping[str, float],
     came: Mapping[str, float],
     *,
-    higher_is_better: bool,
     ratio: tuple[float | None, float | None, float | None] | None,
     rarer: int,
 ) -> tuple[str, str]:
-    """One of the verdicts, and why in words.
+    """One of the verdicts by a metric of which higher is better, and why in words.
 
     Worse than promised is said only where the back-test's figure lies outside the interval of what came, and what came
     outside that of the back-test: both are measured on a few customers.
@@ -52,7 +51,7 @@ def verdict_of(
     if rarer < FEW_EVENTS:
         return TOO_FEW, f"only {rarer} customers are on the rarer side"
     value, low, high = (came.get(f"{metric}{end}") for end in ("", "_low", "_high"))
-    was, was_low, was_high = (promised.get(f"{metric}{end}") for end in ("", "_low", "_high"))
+    was, was_low = (promised.get(f"{metric}{end}") for end in ("", "_low"))
     told = f"{metric} {value:.3f}" if value is not None else f"{metric} not known"
     if low is not None and high is not None:
         told += f" (95% interval {low:.3f} to {high:.3f})"
@@ -60,11 +59,9 @@ def verdict_of(
     level, from_, to = ratio or (None, None, None)
     if level is not None and from_ is not None and to is not None:
         told += f"; {level:.2f} times as much came as was predicted ({from_:.2f} to {to:.2f})"
-    if value is not None and was is not None and low is not None and high is not None:
-        if higher_is_better and high < was and value < (was if was_low is None else was_low):
-            return WORSE, told
-        if not higher_is_better and low > was and value > (was if was_high is None else was_high):
-            return WORSE, told
+    both = value is not None and high is not None and was is not None
+    if both and high < was and value < (was if was_low is None else was_low):
+        return WORSE, told
     if level is not None and from_ is not None and to is not None and not LOW <= level <= HIGH and not from_ <= 1 <= to:
         return OFF_LEVEL, told
     return AS_PROMISED, told

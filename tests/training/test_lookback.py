@@ -121,7 +121,7 @@ def judged(context: Context, said: Path) -> dict[str, Judged]:
 PROMISED = {
     "churn": {"auc": 0.91, "auc_low": 0.88, "auc_high": 0.94},
     "propensity": {"auc": 0.9},
-    "value": {"mae": 3.6, "mae_low": 3.0, "mae_high": 4.2},
+    "value": {"mae": 3.0, "mae_low": 2.9, "mae_high": 3.1, "correlation": 0.82, "correlation_low": 0.75},
 }
 
 
@@ -141,6 +141,9 @@ def test_what_came_is_measured_by_the_very_numbers_said(shop: Shop) -> None:
     # 20 came of whoever came back: off by 2 of the 90, by 18 of the other 10; and the same the other way round.
     assert value.came["mae"] == pytest.approx(0.9 * 2 + 0.1 * 18)
     assert value.came["interval_coverage"] == 1.0
+    # By how spend is told apart, which no season moves; the error is promised and told, and judges nothing.
+    assert (value.metric, value.came["correlation"]) == ("correlation", pytest.approx((90**2 - 10**2) / 100**2))
+    assert value.promised["mae"] == 3.0
     assert (value.ratio, value.verdict) == (pytest.approx(1.0), AS_PROMISED)
 
 

@@ -59,9 +59,10 @@ def verdict_of(
     level, from_, to = ratio or (None, None, None)
     if level is not None and from_ is not None and to is not None:
         told += f"; {level:.2f} times as much came as was predicted ({from_:.2f} to {to:.2f})"
-    both = value is not None and high is not None and was is not None
-    if both and high < was and value < (was if was_low is None else was_low):
-        return WORSE, told
+    if value is not None and high is not None and was is not None:
+        below_both = high < was and value < (was if was_low is None else was_low)
+        if below_both:
+            return WORSE, told
     if level is not None and from_ is not None and to is not None and not LOW <= level <= HIGH and not from_ <= 1 <= to:
         return OFF_LEVEL, told
     return AS_PROMISED, told

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,8 @@ from features.lake import Lake
 from features.schema import C
 from features.snapshot import naive_utc
 from training.bundle import MANIFEST, is_whole, manifest_of, read_manifest, seal
-from training.ranked_lists import NO_PRODUCT, load_ranked_lists
+from training.customer_scores import SCHEMA
+from training.ranked_lists import NO_PRODUCT, RankedLists, load_ranked_lists
 
 KIND = "said"
 LOCK = "said"
@@ -30,6 +30,8 @@ RANKING = "ranking"
 #: Products kept of each list: as many as back-tests count.
 DEPTH = 20
 PRODUCTS = "products"
+#: Customers at a time.
+BATCH = 100_000
 _COLUMNS = (
     *(C.CUSTOMER_ID, "active", "churn_probability", "purchase_probability"),
     *("expected_spend", "expected_spend_low", "expected_spend_high"),
@@ -74,10 +76,9 @@ def keep_said(home: Home, scoring: Path) -> Path | None:
                 return None
             remove_directory(target)
         with new_directory(target) as aside:
-            table = _with_products(pq.read_table(scoring / CUSTOMERS, columns=list(_COLUMNS)), scoring / RANKING)
-            pq.write_table(table, aside / CUSTOMERS, compression="zstd")
+            customers = _write(scoring, aside / CUSTOMERS)
             of_scoring = {name: about.get(name) for name in _OF_SCORING}
-            seal(aside, kind=KIND, about={**of_scoring, "customers": table.num_rows})
+            seal(aside, kind=KIND, about={**of_scoring, "customers": customers})
     return target
 
 
@@ -92,19 +93,30 @@ def _week(said: Path) -> tuple[int, int]:
     return datetime.fromisoformat(said.name).isocalendar()[:2]
 
 
-def _with_products(customers: pa.Table, ranking: Path) -> pa.Table:
-    """With each customer's first DEPTH products by id, best first; null where nothing was ranked."""
-    if not (ranking / MANIFEST).is_file():
-        return customers.append_column(PRODUCTS, pa.nulls(len(customers), pa.list_(pa.string())))
-    ranked = load_ranked_lists(ranking, verify=False)
-    rows = pc.index_in(customers[C.CUSTOMER_ID], value_set=ranked.customers[C.CUSTOMER_ID].combine_chunks())
+def _write(scoring: Path, target: Path) -> int:
+    """How many customers were written, some at a time: the scoring of a large shop is more than memory holds."""
+    ranking = scoring / RANKING
+    ranked = load_ranked_lists(ranking, verify=False) if (ranking / MANIFEST).is_file() else None
+    given = pq.ParquetFile(scoring / CUSTOMERS)
+    schema = pa.schema([SCHEMA.field(name) for name in _COLUMNS] + [pa.field(PRODUCTS, pa.list_(pa.string()))])
+    with given, pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in given.iter_batches(BATCH, columns=list(_COLUMNS)):
+            table = pa.Table.from_batches([batch]).select(_COLUMNS)
+            writer.write_table(table.append_column(PRODUCTS, _products(table[C.CUSTOMER_ID], ranked)).cast(schema))
+        return int(given.metadata.num_rows)
+
+
+def _products(customers: pa.ChunkedArray, ranked: RankedLists | None) -> pa.Array:
+    """Each customer's first DEPTH products by id, best first; null where nothing was ranked."""
+    if ranked is None:
+        return pa.nulls(len(customers), pa.list_(pa.string()))
+    rows = pc.index_in(customers, value_set=ranked.customers[C.CUSTOMER_ID].combine_chunks())
     known = rows.is_valid().to_numpy()
     codes = np.full((len(customers), min(DEPTH, ranked.lists.shape[1])), NO_PRODUCT, dtype=np.int32)
     codes[known] = ranked.lists[rows.drop_null().to_numpy(), : codes.shape[1]]
     listed = codes != NO_PRODUCT
-    offsets: Any = np.concatenate(([0], np.cumsum(listed.sum(axis=1)))).astype(np.int32)
+    offsets = np.concatenate(([0], np.cumsum(listed.sum(axis=1)))).astype(np.int32)
     ids = pa.DictionaryArray.from_arrays(codes[listed], ranked.products[C.PRODUCT_ID].combine_chunks()).cast(
         pa.string()
     )
-    lists = pa.ListArray.from_arrays(pa.array(offsets), ids, mask=pa.array(~known))
-    return customers.append_column(PRODUCTS, lists)
+    return pa.ListArray.from_arrays(pa.array(offsets), ids, mask=pa.array(~known))

@@ -93,6 +93,8 @@ def _show(found: Mapping[str, Any]) -> None:
         ("model", "customers", "metric", "promised", "came", "came / predicted", "verdict"),
         rows,
     )
+    for note in found["notes"]:
+        out.print(f"[yellow]note[/] {note}", highlight=False, soft_wrap=True)
     for one in found["models"]:
         if one["verdict"] != AS_PROMISED:
             out.print(f"[yellow]note[/] {one['model']} {one['verdict']}: {one['why']}", highlight=False, soft_wrap=True)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.engine import connect
-from features.errors import DataError
+from features.errors import DataError, NotOnSparkError
 from features.home import Home, write_text
 from features.labels import ACTIVE, customer_labels, until_known
 from features.schema import CONTACTS, C
@@ -84,6 +84,7 @@ def look_back(context: Context, said: Path, *, at: datetime) -> Lookback:
     # Who was active is as it was known then: orders that came late are no fault of the list.
     rows = table.drop_columns([PRODUCTS]).to_pandas().merge(labels, on=C.CUSTOMER_ID, validate="one_to_one")
     contacted = rows[C.CUSTOMER_ID].isin(_contacted(tables, as_of, as_of + timedelta(days=days))).to_numpy()
+    notes: list[str] = []
     judged = [
         found
         for model, question in QUESTIONS.items()
@@ -92,13 +93,17 @@ def look_back(context: Context, said: Path, *, at: datetime) -> Lookback:
         if found is not None
     ]
     if about["models"].get(RECOMMENDER) is not None and table[PRODUCTS].null_count < len(table):
-        judged.append(judge_lists(context, about, table, backend))
+        try:
+            judged.append(judge_lists(context, about, table, backend))
+        except (DataError, NotOnSparkError) as error:
+            notes.append(f"{RECOMMENDER}: {error}")
     return Lookback(
         as_of=as_of.isoformat(),
         horizon_days=days,
         lake=context.lake.version,
         judged_at=at.isoformat(timespec="seconds"),
         models=judged,
+        notes=notes,
     )
 
 

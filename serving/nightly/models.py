@@ -96,6 +96,8 @@ def lookback(night: Night) -> Done:
             found.add(Status.FAILED, f"The scores as of {said.name}: {told(error)}", "regulars lookback")
             continue
         judged[said.name] = {model.model: {"verdict": model.verdict, "why": model.why} for model in one.models}
+        for note in one.notes:
+            found.add(Status.OK, f"Scores as of {said.name}, {note}")
         for model in one.models:
             text = f"{model.model}, scores as of {said.name}: {model.verdict}. {model.why}"
             # Training follows by itself, unless the shop wants to decide it.

@@ -200,6 +200,15 @@ def test_ranked_lists_are_judged_by_what_those_bought_who_came_back(shop: Shop) 
     assert DEPTH >= 20
 
 
+def test_where_nobody_came_back_lists_are_not_judged_and_it_is_said(shop: Shop) -> None:
+    lists = replace(ranked_lists(), customers=pa.table({"customer_id": WHO[:2]}))
+    said = keep_said(shop.home, shop.score(ranking=lists, models={"churn": 3, "recommender": 7}))
+    found = look_back(shop.load(*LATE), said, at=AT)
+    assert [(one.model, one.came["brier"]) for one in found.models] == [("churn", pytest.approx((0.9**2 + 0.1**2) / 2))]
+    (note,) = found.notes
+    assert note.startswith("recommender: No customer ordered both before")
+
+
 def test_nothing_is_judged_before_its_horizon_has_passed(shop: Shop) -> None:
     said = keep_said(shop.home, shop.score())
     early = shop.load(*AFTER)

@@ -96,14 +96,15 @@ def test_a_training_goes_to_the_server_and_its_bundle_comes_back_verified(
 
 
 def test_the_console_shows_plots_that_the_server_gave_and_keeps_them_while_it_is_away(
-    shop: Home, mlflow_server: MlflowServer, make_runtime, monkeypatch: pytest.MonkeyPatch
+    shop: Home, mlflow_server: MlflowServer, make_runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REGULARS_MLFLOW_URL", mlflow_server.url)
     train_churn(shop, 0.8)
     newest = open_registry(shop).versions("churn")[0]
     shutil.rmtree(shop.mlflow / "pictures", ignore_errors=True)
     picture = f"/console/models/picture?model=churn&version={newest.version}&name=reliability.png"
-    runtime = make_runtime(shop)
+    # The shop itself has no keys: others ask it without one.
+    runtime = make_runtime(shop, database_url=f"sqlite:///{tmp_path / 'live.db'}")
     _, key = runtime.keys.create(KeyScope.RETENTION, name="team", per_minute=100_000, at=AT)
     runtime.refresh()
     browser = Browser(build_app(runtime))

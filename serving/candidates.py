@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from serving.catalogue import NO_VALUE, Catalogue
 from serving.filters import Eligible
+from serving.fronts import LENGTH, Entry, Fronts
 from serving.live import Bought
 from training.evidence import Evidence
 from training.ranked_lists import NO_PRODUCT, SOURCES, RankedLists
@@ -49,28 +51,33 @@ class Seed(NamedTuple):
 
 #: A purchase says more than a cart, a cart more than a view; a dislike or a return counts against.
 BOUGHT_WEIGHT, CART_WEIGHT, VIEW_WEIGHT, AGAINST_WEIGHT = 2.0, 1.0, 0.5, -2.0
-#: The beginning of a list is enough for most answers, and reading the rest would cost as much again.
-_PARTS = (slice(0, 24), slice(24, None))
 NOTHING_BOUGHT: Mapping[int, Bought] = {}
 
 
-def personal(ranking: RankedLists, row: int, *, bought: Mapping[int, Bought] = NOTHING_BOUGHT) -> Iterator[Candidate]:
+def personal(
+    ranking: RankedLists, row: int, *, fronts: Fronts | None = None, bought: Mapping[int, Bought] = NOTHING_BOUGHT
+) -> Iterator[Candidate]:
     """The customer's own ranked list, then what they bought since it was made and it does not hold.
 
-    `bought` has the live purchases by code; they count as orders.
+    `fronts`: the beginnings of the lists, where they are kept together. `bought` has the live purchases by code; they
+    count as orders.
     """
-    for part in _PARTS:
-        lists, scores = ranking.lists[row, part].tolist(), ranking.scores[row, part].tolist()
-        sources, own_orders = ranking.sources[row, part].tolist(), ranking.own_orders[row, part].tolist()
-        because = None if ranking.because is None else ranking.because[row, part].tolist()
-        for place, (code, score, source, orders) in enumerate(zip(lists, scores, sources, own_orders, strict=True)):
-            if code == NO_PRODUCT:
-                continue
-            if bought and code in bought:
-                orders += bought[code].times
-            yield Candidate(code, score, SOURCES[source], orders, NOTHING if because is None else because[place])
+    front = _entries(ranking, row, slice(0, LENGTH)) if fronts is None else fronts.of(row)
+    for code, score, because, orders, source in chain(front, _entries(ranking, row, slice(LENGTH, None))):
+        if code == NO_PRODUCT:
+            continue
+        if bought and code in bought:
+            orders += bought[code].times
+        yield Candidate(code, score, SOURCES[source], orders, because)
     if bought:
         yield from bought_again(bought)
+
+
+def _entries(ranking: RankedLists, row: int, part: slice) -> Iterator[Entry]:
+    lists = ranking.lists[row, part].tolist()
+    because = repeat(NOTHING, len(lists)) if ranking.because is None else ranking.because[row, part].tolist()
+    scores, orders = ranking.scores[row, part].tolist(), ranking.own_orders[row, part].tolist()
+    yield from zip(lists, scores, because, orders, ranking.sources[row, part].tolist(), strict=True)
 
 
 def bought_again(bought: Mapping[int, Bought]) -> Iterator[Candidate]:

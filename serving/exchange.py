@@ -30,7 +30,7 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 async def read_body(request: Request, *, most: int = MOST_BYTES) -> bytes:
     """The whole body. Raises BadRequestError when it is too large, cut short, or of a kind that is not read."""
     asked = request.scope["asked"]
-    if asked.kind not in _KINDS and not asked.kind.endswith("+json"):
+    if not is_read(asked.kind):
         raise BadRequestError("The body must be application/json.", status=415)
     if asked.length is not None and asked.length > most:
         raise _too_large(most)
@@ -46,6 +46,11 @@ async def read_body(request: Request, *, most: int = MOST_BYTES) -> bytes:
         parts.append(part)
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def is_read(kind: str) -> bool:
+    """Whether bodies of that content type are read."""
+    return kind in _KINDS or kind.endswith("+json")
 
 
 def _too_large(most: int) -> BadRequestError:

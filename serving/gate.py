@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 import traceback
 from collections.abc import Awaitable, Sequence
-from functools import lru_cache
-from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,16 +13,14 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import problems
+from serving.admission import Admission, read_headers
 from serving.database import StoreAwayError
-from serving.keys import ApiKey
 from serving.metrics import OTHER
 from serving.request_ids import new_id
 from serving.route_table import ApiRoute
 from serving.runtime import Runtime
 
 log = logging.getLogger("regulars.serving")
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[?::1\]?|::ffff:127(\.\d{1,3}){3}")
-_GIVEN_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 _PAGE_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -51,28 +46,8 @@ _CONSOLE = [
     (b"x-frame-options", b"DENY"),
 ]
 _ASSETS = [*_EVERYWHERE, (b"cache-control", b"public, max-age=86400")]
-_PRIVATE = [*_EVERYWHERE, (b"cache-control", b"private, no-store")]
+PRIVATE = [*_EVERYWHERE, (b"cache-control", b"private, no-store")]
 _KEPT = [*_EVERYWHERE, (b"cache-control", b"private, no-cache")]  # kept by a client that asks each time (ETag)
-
-
-class Refusal(NamedTuple):
-    """Why a request is not answered."""
-
-    status: int
-    why: str  # a label of the metrics
-    detail: str
-    headers: dict[str, str] | None = None
-
-
-class Asked(NamedTuple):
-    """What of the headers decides."""
-
-    key: str | None
-    host: str
-    origin: str | None
-    request_id: bytes | None
-    kind: str  # of the body
-    length: int | None  # of the body, as declared
 
 
 class Gate:
@@ -85,6 +60,7 @@ class Gate:
     def __init__(self, other: ASGIApp, *, runtime: Runtime, routes: Sequence[ApiRoute]) -> None:
         self.other = other
         self.runtime = runtime
+        self.admission = Admission(runtime)
         self.metrics = runtime.metrics
         self.logs_all = runtime.settings.log_requests
         self.exact = {route.path: route for route in routes if "{" not in route.path}
@@ -98,7 +74,7 @@ class Gate:
         started = time.perf_counter()
         route, parameters = self.route(scope["path"])
         template = OTHER if route is None else route.path
-        asked = read_headers(scope)
+        asked = read_headers(scope["headers"])
         request_id = asked.request_id or new_id().encode()
         extra = [*_headers_for(scope["path"]), (b"x-request-id", request_id)]
         scope.update(path_template=template, path_params=parameters, asked=asked, runtime=self.runtime)
@@ -112,7 +88,8 @@ class Gate:
             return send(message)
 
         try:
-            refusal = self.refusal(scope, route, asked)
+            address = (scope.get("server") or ("",))[0] or ""
+            refusal = self.admission.refusal(scope["method"], address, route, asked)
             if refusal is not None:
                 self.metrics.refused.labels(why=refusal.why).inc()
                 answer = problems.respond(refusal.status, refusal.detail, headers=refusal.headers)
@@ -160,86 +137,12 @@ class Gate:
                 return route, match.groupdict()
         return None, {}
 
-    def refusal(self, scope: Scope, route: ApiRoute | None, asked: Asked) -> Refusal | None:
-        """Why the request may not pass; None when it may."""
-        if asked.origin is not None and scope["method"] not in ("GET", "HEAD", "OPTIONS") and self._foreign(asked):
-            return Refusal(403, "origin", "Pages of that origin may not call this; see the setting cors_origins.")
-        if route is None or not route.scopes:
-            return None
-        ring = self.runtime.ring
-        if not ring.exist:
-            return self._without_keys(scope, asked)
-        if asked.key is None:
-            challenge = {"WWW-Authenticate": 'Bearer realm="regulars"'}
-            return Refusal(401, "no_key", "A key is needed: Authorization: Bearer KEY, or X-API-Key: KEY.", challenge)
-        key = ring.find(asked.key)
-        if key is None:
-            challenge = {"WWW-Authenticate": 'Bearer realm="regulars", error="invalid_token"'}
-            return Refusal(401, "wrong_key", "The key is not known, or was revoked.", challenge)
-        return self._limits(key, route)
-
-    def _limits(self, key: ApiKey, route: ApiRoute) -> Refusal | None:
-        wait = self.runtime.limits.wait(key.key_id, key.per_minute, at=time.monotonic())
-        if wait > 0:
-            seconds = str(max(1, round(wait + 0.5)))
-            detail = f"The key asks more than {key.per_minute} times a minute. Wait {seconds} s."
-            return Refusal(429, "rate", detail, {"Retry-After": seconds})
-        if key.scope not in route.scopes:
-            allowed = ", ".join(sorted(scope.value for scope in route.scopes))
-            return Refusal(403, "scope", f"A key of scope '{key.scope}' may not ask this; needed: {allowed}.")
-        return None
-
-    @staticmethod
-    def _without_keys(scope: Scope, asked: Asked) -> Refusal | None:
-        """With no key made yet, only this machine is answered, and only by its own name (a page elsewhere could
-        have its own name point here).
-        """
-        if is_this_machine((scope.get("server") or ("",))[0] or "", asked.host):
-            return None
-        detail = "No key exists yet, so only this machine is answered. Make one:  regulars keys create --scope site"
-        return Refusal(401, "no_keys", detail, {"WWW-Authenticate": 'Bearer realm="regulars"'})
-
-    def _foreign(self, asked: Asked) -> bool:
-        origin = asked.origin or ""
-        return origin not in self.runtime.settings.cors_origins and origin.partition("://")[2] != asked.host
-
-
-@lru_cache(maxsize=1024)
-def is_this_machine(address: str, host: str) -> bool:
-    """Whether a request came to a loopback address by a loopback name."""
-    name = re.sub(r":\d+$", "", host)
-    return _LOOPBACK.fullmatch(address) is not None and _LOOPBACK.fullmatch(name) is not None
-
-
-def read_headers(scope: Scope) -> Asked:
-    """What of a request's headers decides, from one pass over them."""
-    key: str | None = None
-    host, origin, request_id, kind, length = "", None, None, "", None
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            how, _, given = value.decode("latin-1").partition(" ")
-            if how.lower() == "bearer":
-                key = given.strip()
-        elif name == b"x-api-key":
-            key = value.decode("latin-1").strip()
-        elif name == b"host":
-            host = value.decode("latin-1")
-        elif name == b"origin":
-            origin = value.decode("latin-1")
-        elif name == b"content-type":
-            kind = value.decode("latin-1").split(";")[0].strip().lower()
-        elif name == b"content-length":
-            length = int(value) if value.isdigit() else None
-        elif name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
-            request_id = value
-    return Asked(key, host, origin, request_id, kind, length)
-
 
 def _headers_for(path: str) -> list[tuple[bytes, bytes]]:
     if path.startswith("/v1/customers/at-risk"):
         return _KEPT
     if path.startswith("/v1/"):
-        return _PRIVATE
+        return PRIVATE
     if path.startswith("/console"):
         return _ASSETS if path.startswith("/console/static/") else _CONSOLE
     return _PAGES if path.startswith("/docs") or path == "/" else _EVERYWHERE

@@ -40,13 +40,18 @@ _TURN = 10
 
 async def recommendations(request: Request) -> Response:
     """POST /v1/recommendations."""
-    body = await read_body(request)
-    asked = decode(body, _recommendation)
+    asked = read_question(await read_body(request))
     query(request, NoQuery)
-    _check_question(asked.question, asked.product_id)
     runtime = runtime_of(request)
     await catch_up(runtime)
-    return _products(request, _recommend(runtime, asked), dry_run=asked.dry_run)
+    return _products(request, recommended(runtime, asked), dry_run=asked.dry_run)
+
+
+def read_question(body: bytes) -> RecommendationRequest:
+    """What a body asks. Raises BadRequestError naming the field that is wrong."""
+    asked = decode(body, _recommendation)
+    _check_question(asked.question, asked.product_id)
+    return asked
 
 
 async def batch_recommendations(request: Request) -> Response:
@@ -66,7 +71,7 @@ async def batch_recommendations(request: Request) -> Response:
             fields=asked.fields,
             question=asked.question,
         )
-        answers.append(_recommend(runtime, one))
+        answers.append(recommended(runtime, one))
         if number % _TURN == 0:
             await asyncio.sleep(0)
     count(request, answers, dry_run=asked.dry_run)
@@ -99,13 +104,14 @@ async def page_recommendations(request: Request) -> Response:
             question=place.question,
             product_id=place.product_id,
         )
-        answers.append(_recommend(runtime, one))
+        answers.append(recommended(runtime, one))
         shown += [item.product_id for item in answers[-1].items]
     count(request, answers, dry_run=asked.dry_run)
     return as_json(Batch(answers))
 
 
-def _recommend(runtime: Runtime, asked: RecommendationRequest) -> Recommendations:
+def recommended(runtime: Runtime, asked: RecommendationRequest) -> Recommendations:
+    """The answer as things stand now."""
     if runtime.pseudonyms is not None and asked.customer_id is not None:
         asked = msgspec.structs.replace(asked, customer_id=runtime.known_as(asked.customer_id))
     state, circumstances = runtime.answer_from(
@@ -147,7 +153,7 @@ def _around(request: Request, question: Question) -> Recommendations:
         k=asked.k,
         filters=filters,
     )
-    return _recommend(runtime_of(request), one)
+    return recommended(runtime_of(request), one)
 
 
 async def models(request: Request) -> Response:

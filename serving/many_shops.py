@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.admission import read_headers
 from serving.console import sessions
 from serving.exchange import MOST_BYTES
-from serving.gate import read_headers
 from serving.keys import shop_named_in
 from serving.logs import TENANT
 
@@ -58,7 +58,7 @@ class ManyShops:
         elif scope["path"] == _CONSOLE or scope["path"].startswith(f"{_CONSOLE}/"):
             name = sessions.shop_named_in(Request(scope).cookies.get(sessions.COOKIE, ""))
         else:
-            name = self._opened_by(read_headers(scope).key or "")
+            name = self._opened_by(read_headers(scope["headers"]).key or "")
         shop = self._of_origin(scope) if scope["method"] == "OPTIONS" else self.shops.get(name or "")
         if shop is None or shop.app is None:
             await self.door(scope, receive, send)
@@ -77,7 +77,7 @@ class ManyShops:
 
     def _of_origin(self, scope: Scope) -> Served | None:
         """A browser asks without a key whether a page may; any shop that lets the page's origin ask says so."""
-        origin = read_headers(scope).origin
+        origin = read_headers(scope["headers"]).origin
         return next((shop for shop in self.shops.values() if origin in shop.origins), None)
 
 

@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 from features.errors import DataError, RegularsError
 from features.home import Home, forget_old, new_directory, remove_directory
 from serving.customer_columns import CustomerColumns, make_columns
+from serving.fronts import Fronts, write_fronts
 from serving.id_index import IdIndex, make_slots
 from serving.lean import leave_pandas_out
 from training.bundle import MANIFEST, file_hash, read_manifest, seal
 from training.newcomers import CUSTOMERS_FILE as NEWCOMERS
+from training.ranked_lists import load_ranked_lists
 
 KIND = "mapped"
 FOLDER = "mapped"
@@ -34,12 +36,13 @@ LOCK = "mapped"
 #: Of fewer customers the files are made sooner than a process starts.
 MANY = 20_000
 _KEPT = 3
-_CODE = ("mapped", "customer_columns", "id_index")
+_CODE = ("mapped", "customer_columns", "id_index", "fronts")
 _WAIT_SECONDS = 120
 #: Tables of a scoring that are looked up by customer, relative to it. They have one row per customer.
 CUSTOMERS, RANKED = "customers.parquet", "ranking/customers.parquet"
 NEW = f"ranking/{NEWCOMERS}"
 TABLES = (CUSTOMERS, RANKED, NEW, "ranking/products.parquet")
+FRONTS = "ranking/fronts"
 _COLUMN_ARRAYS = ("active", "stage_codes")
 
 
@@ -79,6 +82,10 @@ class Mapped:
             stages=about["stages"],
             stage_codes=self._array("columns/stage_codes"),
         )
+
+    def fronts(self) -> Fronts | None:
+        """The beginnings of the ranked lists; None where there are no lists."""
+        return Fronts(self._array(FRONTS)) if (self.folder / f"{FRONTS}.npy").is_file() else None
 
     def _array(self, name: str) -> NDArray:
         # As a plain array, of which rows are taken several times faster than of a map.
@@ -141,6 +148,8 @@ def make(scoring: Path, target: Path) -> None:
             _write(table, aside / f"{name}.arrow")
             if "customer_id" in table.column_names:
                 np.save(aside / f"{name}.slots.npy", make_slots(_one(table["customer_id"])), allow_pickle=False)
+        if (scoring / RANKED).is_file():
+            write_fronts(load_ranked_lists((scoring / RANKED).parent, verify=False), aside / f"{FRONTS}.npy")
         columns = make_columns(customers)
         (aside / "columns").mkdir()
         arrays = {name: getattr(columns, name) for name in _COLUMN_ARRAYS}

@@ -46,7 +46,7 @@ _MOST_SEEDS = 10
 AROUND_ONE = ("similar", "bought_together")
 
 
-class Asking(Struct):
+class Asking(Struct, gc=False):
     """One question, with all that its sources look at."""
 
     state: State
@@ -131,7 +131,7 @@ def _own(asking: Asking) -> list[Source]:
     if customer is None:
         return []
     if asking.row is not None:
-        return [(PERSONAL, candidates.personal(asking.ranking, asking.row, bought=asking.bought))]
+        return [(PERSONAL, candidates.personal(asking.ranking, asking.row, fronts=state.fronts, bought=asking.bought))]
     again: list[Source] = [(PERSONAL, candidates.bought_again(asking.bought))] if asking.bought else []
     profile = state.newcomer_rows.get(customer)
     if profile is not None and asking.ranking.newcomers is not None:

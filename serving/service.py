@@ -33,8 +33,8 @@ if bentoml.server_context.worker_index is not None:
     logs.install(server_settings())
     from serving.worker import make_worker, watch
 
-    runtime, api = make_worker()
-    protocol.install()
+    runtime, api, way = make_worker()
+    protocol.install(way)
 
 
 class OwnPaths:

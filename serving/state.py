@@ -18,6 +18,7 @@ from features.errors import DataError, NotReadyError
 from features.home import Home
 from serving.catalogue import Catalogue, make_catalogue
 from serving.customer_columns import CustomerColumns, make_columns
+from serving.fronts import Fronts
 from serving.insights import NO_INSIGHTS, Insights, make_insights
 from serving.mapped import CUSTOMERS as CUSTOMERS
 from serving.mapped import NEW, RANKED, Mapped, mapped
@@ -44,6 +45,7 @@ class State:
     rows: Mapping[str, int] = field(default_factory=dict)  # customer_id -> row of `customers`
     ranking: RankedLists | None = None
     ranked_rows: Mapping[str, int] = field(default_factory=dict)  # customer_id -> row of the lists
+    fronts: Fronts | None = None
     catalogue: Catalogue | None = None
     columns: CustomerColumns | None = None
     segments: Mapping[str, Sequence[int]] = field(default_factory=dict)  # stage -> codes of its favourite products
@@ -130,6 +132,7 @@ def read_state(
         rows=rows,
         ranking=ranking,
         ranked_rows=ranked_rows,
+        fronts=None if files is None else files.fronts(),
         catalogue=catalogue,
         columns=make_columns(customers) if files is None else files.columns(),
         segments={} if ranking is None else segment_favourites(ranking, ranked_rows, rows, customers),

@@ -17,6 +17,7 @@ from serving.metrics import Metrics
 from serving.parent import end_with_parent
 from serving.reload import watch
 from serving.runtime import Runtime, open_holder, open_runtime
+from serving.short_way import ShortWay, short_way
 from serving.workers import fork_workers
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ _IMPORTED_LATER = (
 )
 
 
-def make_worker() -> tuple[Runtime | Shops, ASGIApp]:
-    """The parts of this worker and the application over them. With several workers, returns in each of them.
+def make_worker() -> tuple[Runtime | Shops, ASGIApp, ShortWay | None]:
+    """The parts of this worker, the application over them and its short way. With several, returns in each of them.
 
     Nothing that belongs to one process is open before the fork: no database, no event loop.
     """
@@ -55,7 +56,7 @@ def make_worker() -> tuple[Runtime | Shops, ASGIApp]:
 
         shops = Shops(settings)
         _fork(settings, shops.preload)
-        return shops, shops.app()
+        return shops, shops.app(), None
     metrics = Metrics()
     holder = open_holder(settings, metrics)
 
@@ -65,7 +66,7 @@ def make_worker() -> tuple[Runtime | Shops, ASGIApp]:
 
     _fork(settings, preload)
     runtime = open_runtime(settings, metrics=metrics, holder=holder)
-    return runtime, build_app(runtime)
+    return runtime, build_app(runtime), short_way(runtime)
 
 
 def _fork(settings: Settings, preload: Callable[[], object]) -> None:

@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from features.errors import DataError, RegularsError
+from serving.admission import is_this_machine
 from serving.answering import runtime_of
 from serving.console.sessions import COOKIE, Session, Sessions
 from serving.console.visit import Visit
 from serving.database import StoreAwayError
-from serving.gate import is_this_machine, log_defect
+from serving.gate import log_defect
 from serving.keys import now_utc
 from serving.problems import BadRequestError
 from serving.scopes import KeyScope

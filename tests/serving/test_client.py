@@ -2,19 +2,14 @@
 
 import json
 import re
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import quickjs
-import uvicorn
 
 from features.errors import RegularsError
-from serving import protocol
 from serving.app import build_app
 from serving.client import Client
 from serving.event_types import Event
@@ -25,27 +20,16 @@ from serving.runtime import Runtime
 from serving.schemas import BatchRequest, PageRequest, Place, RecommendationRequest
 from serving.schemas_customers import AudienceRequest
 from serving.scopes import KeyScope
+from tests.serving.uvicorn_server import HOST, served_by
 
-HOST = "127.0.0.1"
 NOW = datetime.now(UTC)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 @pytest.fixture
 def served(runtime: Runtime) -> Iterator[int]:
-    protocol.install()
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    config = uvicorn.Config(build_app(runtime), host=HOST, port=port, log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield port
-    server.should_exit = True
-    thread.join(10)
+    with served_by(build_app(runtime)) as port:
+        yield port
 
 
 def test_the_client_has_a_method_for_every_versioned_route() -> None:

@@ -4,39 +4,26 @@ import asyncio
 import pickle
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
 from features.home import Home
 from serving import protocol
 from serving.app import build_app
 from serving.server import free_port, running
-
-HOST = "127.0.0.1"
+from tests.serving.uvicorn_server import HOST, served_by
 
 
 @pytest.fixture
 def served(make_runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The port of our application behind uvicorn with our protocol, whose patience is short."""
     monkeypatch.setattr(protocol, "MESSAGE_SECONDS", 0.5)
-    protocol.install()
-    port = free_port(HOST, 24300)
-    server = uvicorn.Server(
-        uvicorn.Config(build_app(make_runtime()), host=HOST, port=port, log_config=None, lifespan="off")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield port
-    server.should_exit = True
-    thread.join(10)
+    with served_by(build_app(make_runtime())) as port:
+        yield port
 
 
 def talk(port: int, *parts: bytes, pause: float = 0.0) -> bytes:

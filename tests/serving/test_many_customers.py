@@ -4,24 +4,22 @@ import gc
 import itertools
 import socket
 import statistics
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import pytest
-import uvicorn
 
 from benchmarks.made_scores import made_scores
 from features.home import Home
-from serving import handlers_customers, protocol
+from serving import handlers_customers
 from serving.app import build_app
 from serving.at_risk import csv_parts, listing
 from serving.schemas_customers import AtRiskQuery
 from serving.state import State, read_state
+from tests.serving.uvicorn_server import HOST, served_by
 
-HOST = "127.0.0.1"
 CUSTOMERS = 100_000
 
 
@@ -92,20 +90,8 @@ def test_an_export_keeps_no_more_in_memory_the_longer_it_is(state: State) -> Non
 
 @pytest.fixture
 def served(many: Home, make_runtime) -> Iterator[int]:
-    protocol.install()
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    server = uvicorn.Server(
-        uvicorn.Config(build_app(make_runtime(many)), host=HOST, port=port, log_config=None, lifespan="off")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield port
-    server.should_exit = True
-    thread.join(10)
+    with served_by(build_app(make_runtime(many))) as port:
+        yield port
 
 
 def test_an_export_waits_for_a_client_that_reads_slowly_and_is_whole_in_the_end(

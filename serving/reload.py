@@ -110,7 +110,8 @@ class Holder:
                     self.problem = f"an experiment's scores could not be loaded: {error}"
 
     def _answer_from(self, state: State) -> None:
-        self.state = state
+        before, self.state = self.state, state
+        before.insights.told.clear()  # the state itself may stay, and nobody asks it again
         self.tell()
         freeze()
         let_go(self.home.root)

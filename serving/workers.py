@@ -1,7 +1,8 @@
 """Workers forked from one process that has loaded everything: what all of them only read lies in memory once.
 
-That process answers nothing. It starts another worker, at once, for each that ends; and where it ends itself, its
-workers answer on while BentoML starts its successor.
+That process answers nothing, and keeps nothing of what it loaded: once it has forked them it becomes a keeper, of a few
+megabytes (`serving.keeper`). For a worker that ends it becomes again what it was, loads everything and forks another,
+while the others answer. Where it ends itself, its workers answer on while BentoML starts its successor.
 """
 
 from __future__ import annotations
@@ -9,75 +10,64 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 
+from serving import keeper
+from serving.keeper import ENDING
 from serving.parent import is_server, name_process
 
 log = logging.getLogger("regulars.serving")
-#: A worker that ends sooner than this after its start is not replaced at once: it would end again.
-_LEAST_SECONDS = 2.0
 #: How long workers answer on without the process they came from: longer than its successor takes to start.
 _ALONE_SECONDS = 30.0
 _LOOK_SECONDS = 0.5
-_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def fork_workers(count: int) -> None:
-    """Return in `count` forked processes, and in one more for each of them that ends. The caller itself stays here.
+    """Return in as many forked processes as are missing of `count`. The caller itself becomes their keeper.
 
-    It passes SIGTERM and SIGINT on to the workers, and exits (SystemExit) once all of them have ended.
+    It passes SIGTERM and SIGINT on to the workers, and ends once all of them have ended.
     """
     origin, server = os.getpid(), os.getppid()
-    running: dict[int, float] = {}
-    stopping = False
-
-    def stop(_number: int, _frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        _end(running)
-
-    before = {number: signal.signal(number, stop) for number in _ENDING}
-    name_process("regulars-parent")
+    running = _left()
     _forget_gauges(origin)  # what it loaded is told by its workers, and may be of the past here
-
-    while running or not stopping:
-        while len(running) < count and not stopping:
-            # A signal that came between the fork and the note of it would miss the new worker.
-            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-            child = os.fork()
-            if not child:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-                name_process("regulars-worker")
-                _end_when_alone(origin, server)
-                return
-            running[child] = time.monotonic()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        ended, status = os.waitpid(-1, 0)
-        lived = time.monotonic() - running.pop(ended, 0.0)
-        _forget_gauges(ended)
-        # What is forked after the server has gone would hold its port against the next one.
-        stopping = stopping or os.getppid() != server
-        if not stopping:
-            how = os.waitstatus_to_exitcode(status)
-            log.error("worker %d ended (%s) after %.1f s; another takes its place", ended, how, lived)
-            if lived < _LEAST_SECONDS:
-                time.sleep(_LEAST_SECONDS)
-    raise SystemExit(0)
+    # A signal that comes before there is a keeper waits for it, lest it miss a worker.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    while len(running) < count and not signal.sigpending() & set(ENDING):
+        child = os.fork()
+        if not child:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            name_process("regulars-worker")
+            _end_when_alone(origin, server)
+            return
+        running.append(child)
+    _become_keeper(server, running)
 
 
-def _end(processes: dict[int, float]) -> None:
-    for process in list(processes):
-        try:
-            os.kill(process, signal.SIGTERM)
-        except ProcessLookupError:  # it ended a moment ago
-            continue
+def _left() -> list[int]:
+    """The workers that run already, where this process was their keeper; says which one ended."""
+    left, ended = os.environ.pop(keeper.LEFT, ""), os.environ.pop(keeper.ENDED, None)
+    if ended is not None:
+        process, _, how = ended.partition(":")
+        _forget_gauges(int(process))
+        log.error("worker %s ended (%s); another takes its place", process, how)
+    return [int(worker) for worker in left.split(",") if worker]
+
+
+def _become_keeper(server: int, workers: list[int]) -> NoReturn:
+    if not workers:
+        raise SystemExit(0)  # stopped before there was any
+    again = [sys.executable, *sys.orig_argv[1:]]
+    arguments = [sys.executable, "-I", "-S", keeper.__file__, str(server), ",".join(map(str, workers)), *again]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, arguments)  # noqa: S606
 
 
 def _forget_gauges(process: int) -> None:

@@ -53,8 +53,8 @@ def kept(home: Home) -> list[str]:
 def workers(process_id: int) -> list[psutil.Process]:
     children = psutil.Process(process_id).children(recursive=True)
     alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    started = [child for child in alive if "worker.service" in " ".join(child.cmdline())]
-    return [child for child in started if child.name() != "regulars-parent"]
+    forked = [child for child in alive if child.name() == "regulars-worker"]
+    return forked or [child for child in alive if "worker.service" in " ".join(child.cmdline())]
 
 
 def parent_of_workers(process_id: int) -> psutil.Process:
@@ -100,6 +100,24 @@ def test_workers_answer_on_without_the_process_they_came_from_and_not_without_th
         assert not any(ended(worker) for worker in old)
         os.kill(process.pid, signal.SIGKILL)
         wait_until(lambda: all(ended(worker) for worker in old))
+        wait_until(lambda: is_free(HOST, port))
+
+
+def test_who_keeps_the_workers_keeps_no_memory_and_a_server_stopped_while_a_worker_is_replaced_stops(
+    scored_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_WORKERS", "2")
+    port = free_port(HOST, 24210)
+    with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "serve.log") as process:
+        wait_until(lambda: len(workers(process.pid)) == 2)
+        old = workers(process.pid)
+        parent = parent_of_workers(process.pid)
+        wait_until(lambda: parent.memory_info().rss < min(worker.memory_info().rss for worker in old) / 4)
+        old[0].kill()
+        # Larger again, it is on its way to fork another.
+        wait_until(lambda: parent.memory_info().rss > 40_000_000)
+        os.kill(process.pid, signal.SIGTERM)
+        wait_until(lambda: ended(parent) and all(ended(worker) for worker in old), seconds=30)
         wait_until(lambda: is_free(HOST, port))
 
 

@@ -23,6 +23,25 @@ MESSAGE_SECONDS = 15.0
 _PATH, _METHOD = short_way.PATH.encode(), short_way.METHOD.encode()
 
 
+class _Turn:
+    """What is to be sent at the end of this turn of the loop, of all connections."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waiting: list[_OneWrite] = []
+
+    def wait(self, connection: _OneWrite) -> None:
+        """Flush the connection at the end of this turn."""
+        if not self._waiting:
+            self.loop.call_soon(self._end)
+        self._waiting.append(connection)
+
+    def _end(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for connection in waiting:
+            connection.flush()
+
+
 class _OneWrite:
     """A transport that sends what is written in one turn of the loop at once.
 
@@ -30,9 +49,9 @@ class _OneWrite:
     of a short answer.
     """
 
-    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: Any, turn: _Turn) -> None:
         self._transport = transport
-        self._loop = loop
+        self._turn = turn
         self._waiting: list[bytes] = []
         self.is_closing = transport.is_closing
 
@@ -42,15 +61,16 @@ class _OneWrite:
     def write(self, data: bytes) -> None:
         """Send with whatever else is written in this turn."""
         if not self._waiting:
-            self._loop.call_soon(self._flush)
+            self._turn.wait(self)
         self._waiting.append(data)
 
     def close(self) -> None:
         """Send what waits, then close."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what waits."""
         waiting, self._waiting = self._waiting, []
         if waiting and not self._transport.is_closing():
             self._transport.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
@@ -60,6 +80,7 @@ class PatientProtocol(HttpToolsProtocol):
     """Cuts a connection whose request, headers and body, is not complete in time, or that is idle for too long."""
 
     way: ShortWay | None = None
+    _turn: _Turn | None = None
     _look: asyncio.TimerHandle | None = None
     #: By the loop's clock: when a request began that is not complete; when the last answer was given the short way.
     _began: float | None = None
@@ -74,7 +95,10 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
-        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type]
+        turn = PatientProtocol._turn
+        if turn is None or turn.loop is not self.loop:
+            turn = PatientProtocol._turn = _Turn(self.loop)
+        super().connection_made(_OneWrite(transport, turn))  # type: ignore[arg-type]
         self._address = (self.server or ("",))[0]
         self._began = self.loop.time()
         self._look_in(self._longest)

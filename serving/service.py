@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import RegularsError
 from features.settings import server_settings
-from serving import logs, protocol, starting
+from serving import logs, starting
 
 NAME = "regulars"
 RELOAD_SECONDS = 1.0
@@ -31,10 +31,10 @@ starting.check(server_settings())
 starting.check_bentoml(BentoMLContainer.config.get() or {}, service=NAME)
 if bentoml.server_context.worker_index is not None:
     logs.install(server_settings())
-    from serving.worker import make_worker, watch
+    from serving.worker import install, make_worker, watch
 
     runtime, api, way = make_worker()
-    protocol.install(way)
+    install(way)
 
 
 class OwnPaths:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp
 
 from features.settings import Settings, server_settings
-from serving import counting as counting  # settles how to count, before the metrics are made
+from serving import counting as counting  # settles how to count, so it comes before all that counts
 from serving.app import build_app
 from serving.collector import freeze
 from serving.lean import leave_pandas_out
 from serving.metrics import Metrics
 from serving.parent import end_with_parent
+from serving.protocol import install
 from serving.reload import watch
 from serving.runtime import Runtime, open_holder, open_runtime
 from serving.short_way import ShortWay, short_way
@@ -23,7 +24,7 @@ from serving.workers import fork_workers
 if TYPE_CHECKING:
     from serving.shops import Shops
 
-__all__ = ["make_worker", "watch"]
+__all__ = ["install", "make_worker", "watch"]
 
 #: What BentoML and its server import when they start to serve; forked workers share what came before.
 _IMPORTED_LATER = (

@@ -1,8 +1,10 @@
-"""Several workers count each in files of its own, and any of them tells the sum."""
+"""One worker counts in memory; several count each in files of its own, and any of them tells the sum."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -24,6 +26,23 @@ def counting(server: int) -> dict[int, set[str]]:
         names = {Path(one.path).name for one in process.memory_maps() if "counter_" in one.path}
         found[process.pid] = names
     return found
+
+
+def test_one_worker_counts_in_memory(scored_home: Home, tmp_path: Path) -> None:
+    port = free_port(HOST, 24930)
+    with running(host=HOST, port=port, home=scored_home.root, log=tmp_path / "serve.log") as process:
+        for _ in range(3):
+            assert httpx.get(f"http://{HOST}:{port}/v1/models").status_code == 200
+        assert [name for names in counting(process.pid).values() for name in names] == []
+        text = httpx.get(f"http://{HOST}:{port}/metrics").text
+    assert [float(found) for found in COUNTED.findall(text)] == [3]
+
+
+def test_the_process_that_watches_workers_holds_nothing_of_what_answers() -> None:
+    code = "import sys, serving.service; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "serving.service" in done.stdout.split()
+    assert not {"serving.runtime", "serving.metrics", "prometheus_client.values"} & set(done.stdout.split())
 
 
 def test_each_of_two_workers_counts_in_files_of_its_own_and_either_tells_the_sum(

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from features.errors import DataError, GateError
@@ -64,13 +64,18 @@ def train(
     trainers: Mapping[str, Trainer] | None = None,
     deciding: bool = True,
 ) -> list[Outcome]:
-    """One outcome per model, in the order asked for. `at` is the moment written in the promotion log.
+    """One outcome per model, in the order asked for. `at` is now: what is decided is dated by the time since.
 
     Unless `deciding`, a new version is measured against its champion and left as challenger, for `promote` to decide.
 
     A model whose data, settings and code are those of a finished version is not trained again. A model the data do not
     allow is reported as not trained, and the others go on. Killed at any moment and run again, it completes.
     """
+    began = time.perf_counter()
+
+    def clock() -> datetime:
+        return at + timedelta(seconds=_since(began))
+
     known = default_trainers() if trainers is None else trainers
     with context.home.lock(LOCK):
         workspace = context.home.root / "tmp"
@@ -78,7 +83,9 @@ def train(
         sweep(workspace)
         registry = open_registry(context.home)
         recover(registry)
-        outcomes = [_train_one(context, registry, model, known[model], at=at, deciding=deciding) for model in models]
+        outcomes = [
+            _train_one(context, registry, model, known[model], clock=clock, deciding=deciding) for model in models
+        ]
         listing(registry)
         return outcomes
 
@@ -89,7 +96,7 @@ def listing(registry: Registry) -> Listed:
 
 
 def _train_one(
-    context: Context, registry: Registry, model: str, trainer: Trainer, *, at: datetime, deciding: bool
+    context: Context, registry: Registry, model: str, trainer: Trainer, *, clock: Callable[[], datetime], deciding: bool
 ) -> Outcome:
     started = time.perf_counter()
     mark = fingerprint(context, model)
@@ -106,7 +113,7 @@ def _train_one(
     if not deciding:
         return Outcome(model, status, version, "not decided yet", _since(started))
     try:
-        why = promote(registry, model, version.version, who=context.settings.who, at=at).why
+        why = promote(registry, model, version.version, who=context.settings.who, at=clock()).why
     except GateError as error:
         why = str(error)
     return Outcome(model, status, registry.get(model, version.version), why, _since(started))

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from features.errors import GateError, NotReadyError, RegularsError
-from tests.training.registry.fakes import AT, trained
+from features.home import Home
+from tests.training.registry.fakes import AT, context, trained
 from training.gates import compare
 from training.promotion_log import Action, State
 from training.promotions import history, is_decided, open_log, promote, recover, rollback
+from training.protocols import Context, Trained
+from training.run import train
 from training.tracking import Registry
 from training.versions import CHALLENGER, ModelVersion
 
@@ -134,3 +138,13 @@ def intent(registry: Registry, number: int) -> None:
         metrics={},
         state=State.INTENT,
     )
+
+
+def test_a_training_dates_its_decision_by_when_it_was_made(home: Home) -> None:
+    def trainer(_: Context, into: Path) -> Trained:
+        time.sleep(0.1)
+        return trained(into, auc=0.8)
+
+    train(context(home), ["churn"], at=AT, trainers={"churn": trainer})
+    (row,) = history(home, "churn")
+    assert timedelta(seconds=0.1) <= row.at - AT < timedelta(minutes=5)

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serving import short_way
 from serving.admission import Asked, read_headers
 from serving.exchange import MOST_BYTES
-from serving.short_way import ShortWay
+from serving.short_way import Way
 
 MESSAGE_SECONDS = 15.0
 _PATH, _METHOD = short_way.PATH.encode(), short_way.METHOD.encode()
@@ -79,7 +79,7 @@ class _OneWrite:
 class PatientProtocol(HttpToolsProtocol):
     """Cuts a connection whose request, headers and body, is not complete in time, or that is idle for too long."""
 
-    way: ShortWay | None = None
+    way: Way | None = None
     _turn: _Turn | None = None
     _look: asyncio.TimerHandle | None = None
     #: By the loop's clock: when a request began that is not complete; when the last answer was given the short way.
@@ -218,7 +218,7 @@ class PatientProtocol(HttpToolsProtocol):
             self._look_in(min(left, self._longest))
 
 
-def install(way: ShortWay | None = None) -> None:
+def install(way: Way | None = None) -> None:
     """Make the server use it, the short way too where there is one, and write no access log: paths name customers."""
     PatientProtocol.way = way
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{PatientProtocol.__name__}"

@@ -24,6 +24,7 @@ from serving.metrics import Metrics
 from serving.reload import Holder
 from serving.runtime import Runtime, open_holder, open_runtime
 from serving.schemas import ShopStatus
+from serving.short_way import ShortWay, ShortWays, short_way
 from serving.tracing import Traced, make_provider
 
 log = logging.getLogger("regulars.serving")
@@ -41,6 +42,7 @@ class Shop:
     closed: ASGIApp | None = None
     runtime: Runtime | None = None
     problem: str | None = None
+    way: ShortWay | None = None
     _metrics: Metrics = field(init=False)
     _app: ASGIApp | None = None
     _holder: Holder | None = None
@@ -127,6 +129,7 @@ class Shop:
             raise
         self._app = build_app(runtime)
         self.runtime = runtime
+        self.way = short_way(runtime)
         log.info("the shop is open")
 
 
@@ -166,6 +169,14 @@ class Shops:
             self._door.runtime.close()
         if self._provider is not None:
             self._provider.shutdown()
+
+    def way(self) -> ShortWays | None:
+        """The short way of all of them, or None where requests are traced. Call it after `app`."""
+
+        def of(name: str) -> ShortWay | None:
+            return self.by_name[name].way if name in self.by_name else None
+
+        return None if self._provider is not None else ShortWays(of)
 
     def app(self) -> ASGIApp:
         """The application over all of them. Call it in the process that answers."""

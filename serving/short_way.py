@@ -9,6 +9,8 @@ to say then; so both ways give the same answers.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -16,6 +18,8 @@ from serving.admission import Admission, Asked
 from serving.exchange import is_read
 from serving.gate import PRIVATE
 from serving.handlers import read_question, recommended
+from serving.keys import shop_named_in
+from serving.logs import TENANT
 from serving.request_ids import new_id
 from serving.route_table import ROUTES
 from serving.runtime import Runtime
@@ -60,6 +64,32 @@ class ShortWay:
         head = _HEAD % (len(content), asked.request_id or new_id().encode())
         metrics.count(PATH, METHOD, 200, strategy, time.perf_counter() - started)
         return head + content
+
+
+class ShortWays:
+    """Answers PATH for each of several shops, to whoever shows a key of it."""
+
+    def __init__(self, way_of: Callable[[str], ShortWay | None]) -> None:
+        self._way_of = way_of
+
+    def answer(self, asked: Asked, address: str, body: bytes) -> bytes | None:
+        """See ShortWay."""
+        name = shop_named_in(asked.key or "")
+        way = None if name is None else self._way_of(name)
+        if name is None or way is None:
+            return None
+        token = TENANT.set(name)
+        try:
+            return way.answer(asked, address, body)
+        finally:
+            TENANT.reset(token)
+
+
+class Way(Protocol):
+    """What a connection asks."""
+
+    def answer(self, asked: Asked, address: str, body: bytes) -> bytes | None:
+        """See ShortWay."""
 
 
 def short_way(runtime: Runtime) -> ShortWay | None:

@@ -18,7 +18,7 @@ from serving.parent import end_with_parent
 from serving.protocol import install
 from serving.reload import watch
 from serving.runtime import Runtime, open_holder, open_runtime
-from serving.short_way import ShortWay, short_way
+from serving.short_way import Way, short_way
 from serving.workers import fork_workers
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _IMPORTED_LATER = (
 )
 
 
-def make_worker() -> tuple[Runtime | Shops, ASGIApp, ShortWay | None]:
+def make_worker() -> tuple[Runtime | Shops, ASGIApp, Way | None]:
     """The parts of this worker, the application over them and its short way. With several, returns in each of them.
 
     Nothing that belongs to one process is open before the fork: no database, no event loop.
@@ -57,7 +57,7 @@ def make_worker() -> tuple[Runtime | Shops, ASGIApp, ShortWay | None]:
 
         shops = Shops(settings)
         _fork(settings, shops.preload)
-        return shops, shops.app(), None
+        return shops, shops.app(), shops.way()
     metrics = Metrics()
     holder = open_holder(settings, metrics)
 

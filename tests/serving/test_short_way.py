@@ -8,22 +8,41 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from features.settings import server_settings
 from serving import handlers, live_feed, protocol, short_way
 from serving.app import build_app
 from serving.keys import now_utc
 from serving.runtime import Runtime
 from serving.scopes import KeyScope
+from serving.shops import Shops
 from serving.short_way import ShortWay
+from tests.serving.conftest import SHOPS
 from tests.serving.uvicorn_server import HOST, served_by
 
 PATH = "/v1/recommendations"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHANCE = re.compile(rb"[0-9a-f]{32}")
+
+
+ANN = {"customer_id": "ann", "k": 1}
+
+
+def disliked(product: str) -> dict[str, str]:
+    """An event of ann."""
+    moment = datetime.now(UTC).isoformat()
+    return {
+        "event_id": "e1",
+        "product_id": product,
+        "kind": "dislike",
+        "occurred_at": moment,
+        "customer_id": "ann",
+    }
 
 
 class Watched(ShortWay):
@@ -238,16 +257,9 @@ def test_a_defect_is_told_once_by_the_way_of_all(
 
 
 def test_an_event_is_in_the_next_answer(port: int, way: Watched) -> None:
-    event = {
-        "event_id": "e1",
-        "product_id": "p1",
-        "kind": "dislike",
-        "occurred_at": datetime.now(UTC).isoformat(),
-        "customer_id": "ann",
-    }
-    assert b'"p1"' in talk(port, post({"customer_id": "ann", "k": 1}))
-    assert b" 200 " in talk(port, post(event, path="/v1/events"))
-    assert b'"p1"' not in talk(port, post({"customer_id": "ann", "k": 1}))
+    assert b'"p1"' in talk(port, post(ANN))
+    assert b" 200 " in talk(port, post(disliked("p1"), path="/v1/events"))
+    assert b'"p1"' not in talk(port, post(ANN))
     assert way.went[0]
 
 
@@ -315,3 +327,36 @@ def test_a_request_being_sent_while_the_server_stops_is_answered(runtime: Runtim
 def test_there_is_none_where_requests_are_traced_or_logged(make_runtime) -> None:
     assert short_way.short_way(make_runtime()) is not None
     assert short_way.short_way(make_runtime(log_requests=True)) is None
+
+
+def test_of_several_shops_each_key_takes_the_short_way_of_its_own(
+    two_homes: Path, key_of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_feed, "_LOOK_SECONDS", 600)
+    keys = {name: key_of(name) for name in SHOPS}
+    shops = Shops(server_settings())
+    app = shops.app()
+    shops.start()
+    went: dict[str, Watched] = {}
+    for name, shop in shops.by_name.items():
+        went[name] = shop.way = Watched(shop.runtime)
+    try:
+        with served_by(app, shops.way()) as port:
+
+            def ask(key: str, body: object = ANN, path: str = PATH) -> bytes:
+                return talk(port, post(body, path=path, headers=[f"Authorization: Bearer {key}"]))
+
+            for key in keys.values():
+                ask(key)
+                assert b'"p1"' in ask(key)
+            assert all(way.went[1:] == [True] for way in went.values())
+            assert b" 200 " in ask(keys["north"], disliked("p1"), "/v1/events")
+            assert b'"p1"' not in ask(keys["north"])
+            assert b'"p1"' in ask(keys["south"])
+            forged = keys["north"].split("_")[:3] + keys["south"].split("_")[3:]
+            before = [list(way.went) for way in went.values()]
+            for key in ("_".join(forged), f"{keys['north']}x", "rg_elsewhere_site_0_0", ""):
+                assert talk(port, post(ANN, headers=[f"Authorization: Bearer {key}"])).split()[1] == b"401"
+            assert all(True not in way.went[len(old) :] for way, old in zip(went.values(), before, strict=True))
+    finally:
+        shops.close()

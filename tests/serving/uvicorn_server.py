@@ -12,13 +12,13 @@ from starlette.types import ASGIApp
 
 from serving import protocol
 from serving.server import free_port
-from serving.short_way import ShortWay
+from serving.short_way import Way
 
 HOST = "127.0.0.1"
 
 
 @contextmanager
-def served_by(app: ASGIApp, way: ShortWay | None = None, **settings: object) -> Iterator[int]:
+def served_by(app: ASGIApp, way: Way | None = None, **settings: object) -> Iterator[int]:
     """The port it listens on."""
     protocol.install(way)
     port = free_port(HOST, 24300)

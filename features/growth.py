@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import duckdb
-
 from features.lake import Lake
 from features.merging import Merged, one
 from features.schema import FACT_TIMES, ORDER_LINES, C
-from features.sql import text
+from features.sql import Queries, text
 
 
 def growth(base: Lake | None, merged: Mapping[str, Merged]) -> dict[str, str | None] | None:
@@ -33,7 +31,7 @@ def growth(base: Lake | None, merged: Mapping[str, Merged]) -> dict[str, str | N
     return {"from": base.version, "since": min(timed).isoformat() if known else None}
 
 
-def late_rows(con: duckdb.DuckDBPyConnection, base: Lake | None, merged: Mapping[str, Merged]) -> list[str]:
+def late_rows(con: Queries, base: Lake | None, merged: Mapping[str, Merged]) -> list[str]:
     """A sentence on new order lines older than the newest loaded before, when there are any."""
     if base is None or ORDER_LINES.name not in merged:
         return []

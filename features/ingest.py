@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from features.engine import require_duckdb
+from features.duckdb_load import DuckDbLoad
+from features.engine import SPARK
 from features.erased import read_erased
 from features.errors import ConfigError, DataError, NotReadyError
 from features.growth import growth, late_rows
@@ -18,9 +18,10 @@ from features.home import Home, sweep
 from features.lake import Lake, read_lake
 from features.lake_writer import content_before, write_version
 from features.left_out import LeaveOut, too_old
+from features.load_engine import LoadEngine
 from features.load_report import IngestReport, TableReport, warnings
 from features.mapping import read_mapping
-from features.merging import Merged, merge
+from features.merging import Merged
 from features.pseudonyms import MANIFEST_KEY, Pseudonyms, check_lake, pseudonyms_of
 from features.quality_files import keep_quality
 from features.schema import TABLES
@@ -28,8 +29,7 @@ from features.scratch import scratch_database, scratch_folder
 from features.settings import Settings
 from features.source_files import SourceFile, examine
 from features.sources import cdnow, complete_journey, database, live_events
-from features.sql import text
-from features.staging import Staged, stage
+from features.staging import Staged
 
 SOURCES = (complete_journey.NAME, cdnow.NAME, "files", database.NAME, live_events.NAME)
 CONTRACT = 2  # raise when staging gives other rows for the same file
@@ -102,7 +102,6 @@ def ingest(
     `replace` begins a new lake from this source alone. `now` (naive UTC) bounds plausible times; `say` is told how far
     it is. Raises ConfigError for a wrong mapping and DataError for a file that cannot be used.
     """
-    require_duckdb(settings.engine, "loading of files")
     home = settings.data_home
     if source not in SOURCES:
         raise ConfigError(f"Unknown source '{source}'. Sources: {', '.join(SOURCES)}.")
@@ -129,10 +128,9 @@ def ingest(
                 return _unchanged(source, base)
             about = {"sources": [source], "watermarks": pulled.watermarks, MANIFEST_KEY: pseudonyms and pseudonyms.mark}
             without = LeaveOut(read_erased(home), too_old(settings, now=now), pseudonyms)
-            with scratch_database(home, settings, scratch) as con:
+            with _engine(home, settings, scratch) as engine:
                 version, reports, notes = _load(
-                    con,
-                    scratch,
+                    engine,
                     home,
                     files,
                     base,
@@ -160,10 +158,25 @@ def _unchanged(source: str, lake: Lake) -> IngestReport:
     return IngestReport(source, lake.version, lake.version, tables, list(lake.manifest["warnings"]))
 
 
+@contextmanager
+def _engine(home: Home, settings: Settings, scratch: Path) -> Iterator[LoadEngine]:
+    """What loads: DuckDB in this process, or Spark."""
+    if settings.engine == SPARK:
+        from features.spark import require_spark
+
+        require_spark()  # before anything is imported that needs it
+        from features.spark_load import spark_load
+
+        with spark_load(home, settings, scratch) as spark:
+            yield spark
+        return
+    with scratch_database(home, scratch, settings) as con:
+        yield DuckDbLoad(con, scratch)
+
+
 def _stage_and_merge(
-    con: duckdb.DuckDBPyConnection,
+    engine: LoadEngine,
     file: SourceFile,
-    scratch: Path,
     base: Lake | None,
     *,
     without: LeaveOut,
@@ -171,11 +184,11 @@ def _stage_and_merge(
     say: Say,
 ) -> tuple[TableReport, Merged, Staged]:
     name = file.source.table
-    staged = stage(con, file, scratch, now=now, say=say, without=without)
+    staged = engine.stage(file, now=now, say=say, without=without)
     read = staged.read
     old = base.file(name) if base and name in base.rows else None
-    merged = merge(con, name, old, content_before(base, name))
-    reasons = con.execute(f"SELECT reason, count(*) FROM set_aside_{name} GROUP BY 1 ORDER BY 1").fetchall()
+    merged = engine.merge(name, old, content_before(base, name))
+    reasons = engine.execute(f"SELECT reason, count(*) FROM set_aside_{name} GROUP BY 1 ORDER BY 1").fetchall()
     quarantined = {str(reason): int(count) for reason, count in reasons}
     already = read - merged.added - merged.updated - sum(quarantined.values())
     report = TableReport(name, read, merged.added, merged.updated, already, merged.content.rows, quarantined)
@@ -183,8 +196,7 @@ def _stage_and_merge(
 
 
 def _load(
-    con: duckdb.DuckDBPyConnection,
-    scratch: Path,
+    engine: LoadEngine,
     home: Home,
     files: Sequence[SourceFile],
     base: Lake | None,
@@ -198,19 +210,19 @@ def _load(
     contents = {name: content for name in TABLES if (content := content_before(base, name)) is not None}
     for name in contents:
         if base is not None:
-            con.execute(f"CREATE TEMP VIEW lake_{name} AS FROM read_parquet({text(str(base.file(name)))})")
+            engine.view(f"lake_{name}", base.file(name))
     reports, left_out = [], 0
     merged: dict[str, Merged] = {}
     for file in files:
         report, merged[file.source.table], staged = _stage_and_merge(
-            con, file, scratch, base, without=without, now=now, say=say
+            engine, file, base, without=without, now=now, say=say
         )
         reports.append(report)
         left_out += staged.left_out
     contents |= {name: found.content for name, found in merged.items()}
     grown = growth(base, merged)
-    notes = warnings(con, list(contents), reports)
-    notes += late_rows(con, base, merged)
+    notes = warnings(engine, list(contents), reports)
+    notes += late_rows(engine, base, merged)
     if left_out:
         notes.append(f"{left_out:,} rows were left out: of erased customers, or older than [privacy] keeps.")
     if any(reason.startswith("implausible_") for report in reports for reason in report.quarantined):
@@ -224,5 +236,5 @@ def _load(
         "warnings": notes,
         "grown": grown,
     }
-    version = write_version(con, home, base, contents, files, about, now=now, say=say)
+    version = write_version(engine, home, base, contents, files, about, now=now, say=say)
     return version, reports, notes

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from features.duckdb_load import DuckDbLoad
 from features.errors import NotReadyError
 from features.home import ASIDE, Home, new_file, remove_directory, sweep
 from features.lake import Lake, read_lake
@@ -111,9 +112,9 @@ def remove_rows(home: Home, settings: Settings, goes: Goes, *, now: datetime, sa
         lake = read_lake(home)
     except NotReadyError:
         return 0
-    with scratch_folder(home) as scratch, scratch_database(home, settings, scratch) as con:
+    with scratch_folder(home) as scratch, scratch_database(home, scratch, settings) as con:
         set_aside = sum(_drop_set_aside(con, lake.path, table, goes) for table in TABLES)
-        gone = _write_without(con, home, lake, goes, changed=bool(set_aside), now=now, say=say)
+        gone = _write_without(con, scratch, home, lake, goes, changed=bool(set_aside), now=now, say=say)
     current = read_lake(home).version
     for version in _versions(home):
         if version.name != current:
@@ -128,7 +129,15 @@ def remove_rows(home: Home, settings: Settings, goes: Goes, *, now: datetime, sa
 
 
 def _write_without(
-    con: duckdb.DuckDBPyConnection, home: Home, lake: Lake, goes: Goes, *, changed: bool, now: datetime, say: Say
+    con: duckdb.DuckDBPyConnection,
+    scratch: Path,
+    home: Home,
+    lake: Lake,
+    goes: Goes,
+    *,
+    changed: bool,
+    now: datetime,
+    say: Say,
 ) -> int:
     """A version without the rows that go becomes current, where there are any; how many there were."""
     contents: dict[str, Content] = {}
@@ -155,7 +164,7 @@ def _write_without(
         "warnings": before["warnings"],
         "grown": None,
     }
-    write_version(con, home, lake, contents, [], about, now=now, say=say)
+    write_version(DuckDbLoad(con, scratch), home, lake, contents, [], about, now=now, say=say)
     return gone
 
 

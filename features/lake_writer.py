@@ -10,16 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from features.home import ASIDE, Home, new_directory, remove_directory, write_text
 from features.lake import CURRENT, FORMAT, MANIFEST, Lake
+from features.load_engine import LoadEngine
 from features.merging import Content
 from features.quarantine import count_quarantined, quarantine_file, write_quarantine
 from features.release import release
 from features.schema import TABLES
 from features.source_files import SourceFile
-from features.sql import quote, text
+from features.sql import Queries, quote
 
 KEEP_VERSIONS = 3
 _SORT = {"order_lines": ("customer_id", "ordered_at", "order_id", "product_id")}
@@ -30,23 +29,21 @@ def version_of(contents: Mapping[str, Content]) -> str:
     return hashlib.sha256("\n".join(f"{name} {contents[name]}" for name in sorted(contents)).encode()).hexdigest()[:16]
 
 
-def _write_table(con: duckdb.DuckDBPyConnection, aside: Path, table: str, base: Lake | None, content: Content) -> None:
+def _write_table(engine: LoadEngine, aside: Path, table: str, base: Lake | None, content: Content) -> None:
     if base is not None and content_before(base, table) == content:
         shutil.copyfile(base.file(table), aside / f"{table}.parquet")
         return
-    names = [row[0] for row in con.execute(f"DESCRIBE lake_{table}").fetchall()]
+    names = engine.columns(f"lake_{table}")
     contract = [column.name for column in TABLES[table].columns]
     names = [*contract, *sorted(set(names) - set(contract))]
     first = _SORT.get(table, ())
     # Sorted by every column, so that the same rows are the same file.
     order = [*first, *(name for name in names if name not in first)]
-    con.execute(
-        f"COPY (SELECT {', '.join(map(quote, names))} FROM lake_{table} ORDER BY {', '.join(map(quote, order))}) "
-        f"TO {text(str(aside / f'{table}.parquet'))} (FORMAT parquet, COMPRESSION zstd)"
-    )
+    rows = f"SELECT {', '.join(map(quote, names))} FROM lake_{table} ORDER BY {', '.join(map(quote, order))}"
+    engine.save(rows, aside / f"{table}.parquet")
 
 
-def _describe(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def _describe(con: Queries) -> dict[str, Any]:
     row = con.execute(
         "SELECT count(DISTINCT (customer_id, order_id)), count(DISTINCT customer_id), count(DISTINCT product_id), "
         "min(ordered_at)::VARCHAR, max(ordered_at)::VARCHAR, count(amount) > 0 FROM lake_order_lines"
@@ -56,7 +53,7 @@ def _describe(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def _write_quarantines(
-    con: duckdb.DuckDBPyConnection, target: Path, base: Lake | None, files: Sequence[SourceFile], now: datetime
+    engine: LoadEngine, target: Path, base: Lake | None, files: Sequence[SourceFile], now: datetime
 ) -> dict[str, dict[str, int]]:
     """Rows set aside, by table and reason, once they are written into the version at `target`."""
     loaded = {file.source.table: file.sha256 for file in files}
@@ -67,18 +64,18 @@ def _write_quarantines(
             kept = None
         into = quarantine_file(target, name)
         if name in loaded:
-            write_quarantine(con, into, table=name, file_hash=loaded[name], kept=kept, now=now)
+            write_quarantine(engine, into, table=name, file_hash=loaded[name], kept=kept, now=now)
         elif kept is not None and kept != into:
             into.parent.mkdir(exist_ok=True)
             shutil.copyfile(kept, into)
         elif kept is None and into.exists():
             into.unlink()
-        counts[name] = count_quarantined(con, into)
+        counts[name] = count_quarantined(engine, into)
     return {name: found for name, found in counts.items() if found}
 
 
 def write_version(
-    con: duckdb.DuckDBPyConnection,
+    engine: LoadEngine,
     home: Home,
     base: Lake | None,
     contents: Mapping[str, Content],
@@ -93,14 +90,14 @@ def write_version(
     target = home.lake / "versions" / version
 
     def manifest(into: Path) -> str:
-        counted = _write_quarantines(con, into, base, files, now)
+        counted = _write_quarantines(engine, into, base, files, now)
         whole = {
             "format": FORMAT,
             "written_by": release(),
             "version": version,
             "rows": {name: contents[name].rows for name in TABLES if name in contents},
             "content": {name: str(content) for name, content in contents.items()},
-            **_describe(con),
+            **_describe(engine),
             "quarantined": counted,
             "created_at": now.isoformat(timespec="seconds"),
             **about,
@@ -115,7 +112,7 @@ def write_version(
             for name in TABLES:
                 if name in contents:
                     say(f"{name}: writing {contents[name].rows:,} rows")
-                    _write_table(con, aside, name, base, contents[name])
+                    _write_table(engine, aside, name, base, contents[name])
             (aside / MANIFEST).write_text(manifest(aside), encoding="utf-8")
     write_text(home.lake / CURRENT, version)
     prune(home, version)

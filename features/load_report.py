@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import duckdb
-
 from features.merging import one
 from features.schema import C
+from features.sql import Queries
 from features.staging import DUPLICATE, UNREADABLE
 
 
@@ -46,7 +45,7 @@ class IngestReport:
         return {**asdict(self), "changed": self.changed}
 
 
-def warnings(con: duckdb.DuckDBPyConnection, tables: Sequence[str], reports: Sequence[TableReport]) -> list[str]:
+def warnings(con: Queries, tables: Sequence[str], reports: Sequence[TableReport]) -> list[str]:
     """What a shop should know about its data after a load, from the views `lake_<table>`, and what to do."""
     found = []
     if not one(con, "SELECT count(amount) FROM lake_order_lines"):
@@ -63,7 +62,8 @@ def warnings(con: duckdb.DuckDBPyConnection, tables: Sequence[str], reports: Seq
             "If that is money given back, map amount with a minus:  CASE WHEN Quantity < 0 THEN -Amount ELSE Amount END"
         )
     for name in (C.ORDER_ID, C.CUSTOMER_ID, C.PRODUCT_ID):
-        floats = one(con, f"SELECT count(*) FROM lake_order_lines WHERE regexp_full_match({name}, '[0-9]+[.]0')")
+        whole = f"regexp_replace({name}, '^[0-9]+[.]0$', '') = ''"  # in words that both engines know
+        floats = one(con, f"SELECT count(*) FROM lake_order_lines WHERE {whole}")
         if floats:
             found.append(
                 f"{_count(floats, 'value', 'values')} of {name} with .0 at the end, kept so. If these are whole "
@@ -87,7 +87,8 @@ def warnings(con: duckdb.DuckDBPyConnection, tables: Sequence[str], reports: Seq
             )
         swallowed = con.execute(
             f"SELECT source, regexp_extract(row, 'line [0-9]+'), length(row) - length(replace(row, chr(10), '')) "
-            f"FROM set_aside_{report.table} WHERE reason = '{UNREADABLE}' AND contains(row, chr(10)) LIMIT 3"
+            f"FROM set_aside_{report.table} WHERE reason = '{UNREADABLE}' AND contains(row, chr(10)) "
+            "ORDER BY row LIMIT 3"
         ).fetchall()
         for source, line, more in swallowed:
             found.append(

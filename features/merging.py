@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from features.schema import FACT_TIMES, TABLES
-from features.sql import quote, text
+from features.sql import Queries, quote
 
 
 @dataclass(frozen=True)
@@ -47,19 +46,20 @@ class Merged:
     since: datetime | None = None
 
 
-def one(con: duckdb.DuckDBPyConnection, sql: str) -> Any:
+def one(con: Queries, sql: str) -> Any:
     """The first value of the first row."""
     row = con.execute(sql).fetchone()
     return row[0] if row else None
 
 
-def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+def columns_of(con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+    """The names of a relation's columns."""
     return [row[0] for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
 
 
 def content_of(con: duckdb.DuckDBPyConnection, relation: str, *, leave_out: str = "") -> Content:
     """The content of a relation. A column with no value counts as absent."""
-    names = sorted(name for name in _columns(con, relation) if name != leave_out)
+    names = sorted(name for name in columns_of(con, relation) if name != leave_out)
     counts = con.execute(f"SELECT {', '.join(f'count({quote(name)})' for name in names)} FROM {relation}").fetchone()
     given = [name for name, count in zip(names, counts or (), strict=True) if count]
     # MD5 and not DuckDB's own hash, which another release may compute in another way.
@@ -69,21 +69,24 @@ def content_of(con: duckdb.DuckDBPyConnection, relation: str, *, leave_out: str 
     return Content(int(rows), int(total or 0))
 
 
-def merge(con: duckdb.DuckDBPyConnection, table: str, old: Path | None, old_content: Content | None) -> Merged:
-    """Makes view `lake_<table>` of what the lake will hold, from `staged_<table>` and the `old` file."""
+def merge(con: duckdb.DuckDBPyConnection, table: str, old: str | None, old_content: Content | None) -> Merged:
+    """Makes view `lake_<table>` of what the lake will hold, from `staged_<table>` and the `old` rows, if any (SQL).
+
+    View `added_<table>` has the rows among them that are not old ones.
+    """
     con.execute(f"DROP VIEW IF EXISTS lake_{table}")
     if TABLES[table].key:
         return _merge_keyed(con, table, old)
     return _merge_facts(con, table, old, old_content)
 
 
-def _merge_keyed(con: duckdb.DuckDBPyConnection, table: str, old: Path | None) -> Merged:
+def _merge_keyed(con: duckdb.DuckDBPyConnection, table: str, before: str | None) -> Merged:
     staged = f"staged_{table}"
+    con.execute(f"CREATE OR REPLACE TEMP VIEW added_{table} AS FROM {staged}")
     rows = int(one(con, f"SELECT count(*) FROM {staged}"))
-    if old is None:
+    if before is None:
         con.execute(f"CREATE TEMP VIEW lake_{table} AS FROM {staged}")
         return Merged(rows, 0, content_of(con, f"lake_{table}"))
-    before = f"read_parquet({text(str(old))})"
     key = ", ".join(quote(name) for name in TABLES[table].key)
     con.execute(
         f"CREATE TEMP VIEW lake_{table} AS FROM {staged} UNION ALL BY NAME "
@@ -94,14 +97,14 @@ def _merge_keyed(con: duckdb.DuckDBPyConnection, table: str, old: Path | None) -
     con.execute(f"CREATE OR REPLACE TEMP VIEW known AS SELECT * FROM {before} SEMI JOIN {staged} USING ({key})")
     con.execute(f"CREATE OR REPLACE TEMP VIEW newer AS SELECT * FROM {staged} SEMI JOIN {before} USING ({key})")
     both = "(FROM newer UNION ALL BY NAME FROM known)"
-    names = ", ".join(quote(name) for name in _columns(con, both))
+    names = ", ".join(quote(name) for name in columns_of(con, both))
     same = int(one(con, f"SELECT count(*) FROM (SELECT {names} FROM {both} GROUP BY ALL HAVING count(*) > 1)"))
     return Merged(added, rows - added - same, content_of(con, f"lake_{table}"))
 
 
-def _merge_facts(con: duckdb.DuckDBPyConnection, table: str, old: Path | None, old_content: Content | None) -> Merged:
+def _merge_facts(con: duckdb.DuckDBPyConnection, table: str, old: str | None, old_content: Content | None) -> Merged:
     staged = f"staged_{table}"
-    names = [name for name in _columns(con, staged) if name != "copies"]
+    names = [name for name in columns_of(con, staged) if name != "copies"]
     columns = ", ".join(quote(name) for name in names)
     new = f"new_{table}"
     if old is None:
@@ -111,7 +114,7 @@ def _merge_facts(con: duckdb.DuckDBPyConnection, table: str, old: Path | None, o
         # Only rows equal to a staged one are counted, so that a day's file costs little beside years of orders.
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE held AS SELECT {columns}, count(*) AS copies "
-            f"FROM read_parquet({text(str(old))}) AS h SEMI JOIN {staged} AS s ON {same} GROUP BY ALL"
+            f"FROM {old} AS h SEMI JOIN {staged} AS s ON {same} GROUP BY ALL"
         )
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE {new} AS SELECT s.* REPLACE (s.copies - coalesce(h.copies, 0) AS copies) "
@@ -124,12 +127,13 @@ def _merge_facts(con: duckdb.DuckDBPyConnection, table: str, old: Path | None, o
         if once
         else f"SELECT {columns} FROM (SELECT *, unnest(range(copies)) FROM {new})"
     )
-    before = "" if old is None else f" UNION ALL BY NAME FROM read_parquet({text(str(old))})"
-    con.execute(f"CREATE TEMP VIEW lake_{table} AS {each}{before}")
+    before = "" if old is None else f" UNION ALL BY NAME FROM {old}"
+    con.execute(f"CREATE OR REPLACE TEMP VIEW added_{table} AS {each}")
+    con.execute(f"CREATE TEMP VIEW lake_{table} AS FROM added_{table}{before}")
     content = content_of(con, f"({each})")
     added = content.rows
     if old is not None:
-        content += old_content or content_of(con, f"read_parquet({text(str(old))})")
+        content += old_content or content_of(con, old)
     time = FACT_TIMES[table]
     since = one(con, f"SELECT min({quote(time)}) FROM {new}")
     return Merged(added, 0, content, since)

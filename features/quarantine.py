@@ -18,6 +18,8 @@ from typing import Any
 import duckdb
 
 from features.home import new_file
+from features.load_engine import LoadEngine
+from features.schema import C
 from features.sql import text
 
 FOLDER = "quarantine"
@@ -32,28 +34,29 @@ def quarantine_file(version: Path, table: str) -> Path:
 
 
 def write_quarantine(
-    con: duckdb.DuckDBPyConnection, target: Path, *, table: str, file_hash: str, kept: Path | None, now: datetime
+    engine: LoadEngine, target: Path, *, table: str, file_hash: str, kept: Path | None, now: datetime
 ) -> None:
     """Table `set_aside_<table>` and the rows `kept` of other files, as file `target`; none when there are none."""
-    known = f"read_parquet({text(str(kept))})" if kept else None
     since = f"TIMESTAMP '{now}'"
+    columns = ("reason", "source", "row", C.CUSTOMER_ID, "loaded_at", "file")
     parts = []
-    if known:
-        since = f"coalesce((SELECT min(loaded_at) FROM {known} WHERE file = {text(file_hash)}), {since})"
-        parts.append(f"FROM {known} WHERE file <> {text(file_hash)}")
+    if kept:
+        engine.view("kept", kept)
+        there = set(engine.columns("kept"))
+        known = [name if name in there else f"NULL::VARCHAR AS {name}" for name in columns]
+        since = f"coalesce((SELECT min(loaded_at) FROM kept WHERE file = {text(file_hash)}), {since})"
+        parts.append(f"SELECT {', '.join(known)} FROM kept WHERE file <> {text(file_hash)}")
     parts.append(
         f"SELECT reason, source, row, customer_id, {since} AS loaded_at, {text(file_hash)} AS file "
         f"FROM set_aside_{table}"
     )
-    con.execute(f"CREATE OR REPLACE TEMP VIEW quarantined AS {' UNION ALL BY NAME '.join(parts)}")
-    if con.execute("SELECT count(*) FROM (FROM quarantined LIMIT 1)").fetchone() == (0,):
+    quarantined = f"({' UNION ALL '.join(parts)}) AS quarantined"
+    if engine.execute(f"SELECT 1 FROM {quarantined} LIMIT 1").fetchone() is None:
         if target.exists():
             target.unlink()
         return
     with new_file(target) as aside:
-        con.execute(
-            f"COPY (FROM quarantined ORDER BY loaded_at, source, reason, row) TO {text(str(aside))} (FORMAT parquet)"
-        )
+        engine.save(f"SELECT {', '.join(columns)} FROM {quarantined} ORDER BY loaded_at, source, reason, row", aside)
 
 
 def read_quarantine(
@@ -75,11 +78,12 @@ def read_quarantine(
     return found
 
 
-def count_quarantined(con: duckdb.DuckDBPyConnection, file: Path) -> dict[str, int]:
+def count_quarantined(engine: LoadEngine, file: Path) -> dict[str, int]:
     """Rows by reason in a quarantine file; none when it is absent."""
     if not file.is_file():
         return {}
-    rows = con.execute(f"SELECT reason, count(*) FROM read_parquet({text(str(file))}) GROUP BY 1 ORDER BY 1").fetchall()
+    engine.view("quarantined", file)
+    rows = engine.execute("SELECT reason, count(*) FROM quarantined GROUP BY 1 ORDER BY 1").fetchall()
     return {str(reason): int(count) for reason, count in rows}
 
 

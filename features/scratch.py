@@ -6,13 +6,25 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
 from features.errors import RegularsError
 from features.home import ASIDE, Home
-from features.settings import Settings
 from features.sql import text
+
+
+class Limits(Protocol):
+    """What a database may take of a machine."""
+
+    @property
+    def threads(self) -> int:
+        """Cores."""
+
+    @property
+    def memory_limit(self) -> str:
+        """For instance 4GB."""
 
 
 @contextmanager
@@ -24,11 +36,11 @@ def scratch_folder(home: Home) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_database(home: Home, settings: Settings, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database in the scratch folder."""
+def scratch_database(home: Home, scratch: Path, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in the scratch folder. `limits`: the settings, or those of an executor."""
     con = duckdb.connect(str(scratch / "scratch.db"))
     try:
-        con.execute(f"SET threads={settings.threads}; SET memory_limit={text(settings.memory_limit)}")
+        con.execute(f"SET threads={limits.threads}; SET memory_limit={text(limits.memory_limit)}")
         con.execute(f"SET temp_directory={text(str(scratch))}")
         # In a notebook without ipywidgets it is off already, and DuckDB refuses to hear of it.
         if con.execute("SELECT current_setting('enable_progress_bar')").fetchone() == (True,):
@@ -36,7 +48,7 @@ def scratch_database(home: Home, settings: Settings, scratch: Path) -> Iterator[
         yield con
     except duckdb.OutOfMemoryException as error:
         raise RegularsError(
-            f"memory_limit {settings.memory_limit} is not enough for this load ({str(error).splitlines()[0]}). "
+            f"memory_limit {limits.memory_limit} is not enough for this load ({str(error).splitlines()[0]}). "
             "The lake is as it was. Raise REGULARS_MEMORY_LIMIT, or load the files in pieces: they add up."
         ) from None
     except (duckdb.IOException, OSError) as error:

@@ -20,6 +20,8 @@ from features.sql import text
 
 PARQUET = (".parquet", ".pq")
 _CHUNK = 1 << 22
+_NUMBER = "file_row_number"
+_FORGET_REJECTS = "DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans"
 _HEADER_BYTES = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")
 #: First bytes of files that are often taken for CSV, and what to do about each.
@@ -174,24 +176,27 @@ def _header(source: TableSource, path: Path) -> tuple[str, list[str]]:
     return delimiter, [name.strip() for name in names]
 
 
-def _open_csv(con: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path) -> list[tuple[str, str, str]]:
-    path = _as_utf8(file, scratch)
-    delimiter, names = _header(file.source, path)
-    columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(len(names)))
-    con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+def csv_view(con: duckdb.DuckDBPyConnection, path: Path, delimiter: str, width: int) -> None:
+    """View `raw` of a CSV in UTF-8: columns c0, c1 and so on, as text."""
+    columns = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
+    con.execute(_FORGET_REJECTS)
     con.execute(
         f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM read_csv({text(str(path))}, auto_detect=false, header=true, "
         f"delim={text(delimiter)}, quote='\"', escape='\"', columns={{{columns}}}, store_rejects=true, rejects_limit=0)"
     )
-    return [(name, f"c{index}", "VARCHAR") for index, name in enumerate(names)]
 
 
-def _open_parquet(con: duckdb.DuckDBPyConnection, file: SourceFile) -> list[tuple[str, str, str]]:
-    main, *others = (f"read_parquet({text(str(path))}, binary_as_string=true)" for path in _paths(file.source))
+def parquet_view(con: duckdb.DuckDBPyConnection, source: TableSource, rows: tuple[int, int] | None = None) -> None:
+    """View `raw` of a Parquet file, or of some of its rows: from the first number on, and before the second."""
+    options = "binary_as_string=true"
+    main, *others = (f"read_parquet({text(str(path))}, {options})" for path in _paths(source))
+    if rows is not None:
+        main = (
+            f"(SELECT * EXCLUDE ({_NUMBER}) FROM read_parquet({text(str(source.path))}, {options}, {_NUMBER}=true) "
+            f"WHERE {_NUMBER} >= {rows[0]} AND {_NUMBER} < {rows[1]})"
+        )
     joined = "".join(f" NATURAL JOIN {other} AS beside" for other in others)
     con.execute(f"CREATE OR REPLACE TEMP VIEW raw AS SELECT * FROM {main} AS main{joined}")
-    described = con.execute("DESCRIBE raw").fetchall()
-    return [(str(row[0]), str(row[0]), str(row[1])) for row in described]
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,8 @@ class Found:
     file: SourceFile
     names: Sequence[str]
     columns: Mapping[str, tuple[str, str]]
+    path: Path  # of a CSV, in UTF-8
+    delimiter: str
 
     def column(self, name: str, *, for_name: str) -> tuple[str, str]:
         """Name in `raw` and SQL type of a column. Raises DataError when it is missing, or there twice."""
@@ -225,12 +232,20 @@ def open_raw(con: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path) ->
 
     A CSV must be read from `raw` once only: what cannot be read is noted at each reading.
     """
+    path, delimiter = file.source.path, ""
     try:
-        found = _open_parquet(con, file) if file.is_parquet else _open_csv(con, file, scratch)
+        if file.is_parquet:
+            parquet_view(con, file.source)
+            columns = {str(row[0]): (str(row[0]), str(row[1])) for row in con.execute("DESCRIBE raw").fetchall()}
+            names = list(columns)
+        else:
+            path = _as_utf8(file, scratch)
+            delimiter, names = _header(file.source, path)
+            csv_view(con, path, delimiter, len(names))
+            columns = {name: (f"c{index}", "VARCHAR") for index, name in enumerate(names)}
     except duckdb.Error as error:
         raise unreadable(file.source, error) from None
-    names = [name for name, _, _ in found]
-    return Found(file, names, {name: (identifier, sql_type) for name, identifier, sql_type in found})
+    return Found(file, names, columns, path, delimiter)
 
 
 def unreadable(source: TableSource, error: duckdb.Error) -> DataError:
@@ -243,11 +258,14 @@ def unreadable(source: TableSource, error: duckdb.Error) -> DataError:
     return DataError(f"{source.path}: cannot be read: {first}. Nothing was loaded. {advice}")
 
 
-def take_rejects(con: duckdb.DuckDBPyConnection) -> None:
+def take_rejects(con: duckdb.DuckDBPyConnection, lines_before: int = 0) -> None:
     """The lines of the CSV last read that could not be split into columns, each once, in table `rejects`."""
     con.execute("CREATE OR REPLACE TEMP TABLE rejects (line BIGINT, row_text VARCHAR)")
     there = con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchone()
     if there and there[0]:
         con.execute(
-            "INSERT INTO rejects SELECT min(line), first(csv_line) FROM reject_errors GROUP BY line_byte_position"
+            # Where lines end in "\\r\\n", DuckDB has the end of the line before at the beginning of some.
+            f"INSERT INTO rejects SELECT min(line) + {lines_before}, ltrim(first(csv_line), chr(13) || chr(10)) "
+            "FROM reject_errors GROUP BY line_byte_position"
         )
+    con.execute(_FORGET_REJECTS)  # or a Parquet file read next would have them too

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from features import errors
 from features.errors import ConfigError, RegularsError
 from features.settings import Settings
 
@@ -122,8 +123,10 @@ def said_plainly() -> Iterator[None]:
         yield
     except (PySparkException, Py4JJavaError) as error:
         # What our own code says on an executor comes back in a traceback.
-        ours = re.search(r"features\.errors\.\w+: (.+)", str(error))
-        raise RegularsError(ours[1] if ours else f"Spark could not finish: {_reason(error)}") from error
+        ours = re.search(r"features\.errors\.(\w+): (.+)", str(error))
+        if ours is None:
+            raise RegularsError(f"Spark could not finish: {_reason(error)}") from error
+        raise getattr(errors, ours[1])(ours[2]) from error
 
 
 def _reason(error: Exception) -> str:

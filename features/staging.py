@@ -2,12 +2,12 @@
 
 Leaves two tables in the connection: `staged_<table>` (typed contract columns; for facts also `copies`, how many lines
 were equal) and `set_aside_<table>` (reason, source, row as JSON text or as the line stood, customer_id where it could
-be read).
+be read). Each step stands by itself, for on Spark an executor stages a part of a file (`features/spark_load_parts.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from features.mapping import Field, TableSource
 from features.pseudonyms import check_mapping
 from features.schema import EARLIEST, SQL, C, Column, Columns, Kind
 from features.source_files import Found, SourceFile, open_raw, take_rejects, unreadable
-from features.sql import quote, text
+from features.sql import Queries, quote, text
 
 MOST_UNITS = 1_000_000_000
 UNREADABLE = "unreadable_line"
@@ -43,6 +43,20 @@ class Staged:
 
     read: int
     left_out: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a file is staged: `typed_sql` gives of view `raw` the contract's columns (`names`), `_reason` and `_row`."""
+
+    found: Found
+    names: Sequence[str]
+    typed_sql: str
+
+    @property
+    def source(self) -> TableSource:
+        """The table, and its mapping."""
+        return self.found.file.source
 
 
 @dataclass(frozen=True)
@@ -126,13 +140,16 @@ def _reason(source: TableSource, mapped: list[_Mapped], now: datetime) -> str:
     return "CASE " + " ".join(cases) + " END"
 
 
-def _typed_table(
-    con: duckdb.DuckDBPyConnection, source: TableSource, found: Found, now: datetime, *, names_nobody: bool
-) -> list[str]:
-    """Names of the contract's columns; table `typed` has them with `reason`, and `row` (JSON) where there is one.
+def plan_of(
+    con: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path, now: datetime, *, names_nobody: bool
+) -> Plan:
+    """How the file is to be staged; nothing of it is read but its columns. Raises DataError and ConfigError.
 
-    `names_nobody`: the JSON leaves out what a customer's id is read from.
+    `names_nobody`: the JSON of a row set aside leaves out what a customer's id is read from.
     """
+    source = file.source
+    define_macros(con, source)
+    found = open_raw(con, file, scratch)
     columns = list(source.contract.columns)
     columns += [Column(name, Kind.TEXT, "attribute") for name in source.attributes]
     mapped = [_mapped(con, source, column, found) for column in columns if column.name in source.fields]
@@ -151,20 +168,30 @@ def _typed_table(
         f"{text(name)}, CAST(_used_{index} AS VARCHAR)" for index, name in enumerate(used) if name not in hidden
     )
     names = [column.name for column in columns]
+    return Plan(
+        found,
+        names,
+        f"SELECT {', '.join(map(quote, names))}, _reason, "
+        f"CASE WHEN _reason IS NOT NULL THEN CAST(json_object({row}) AS VARCHAR) END AS _row "
+        f"FROM (SELECT *, {_reason(source, mapped, now)} AS _reason FROM "
+        f"(SELECT *, {typed} FROM (SELECT {', '.join(inner)} FROM raw)))",
+    )
+
+
+def read_typed(con: duckdb.DuckDBPyConnection, plan: Plan, lines_before: int = 0) -> None:
+    """All rows of view `raw` in table `typed`, what could not be split into columns in table `rejects`.
+
+    `lines_before` of the file are not in `raw`, where that has a part of it.
+    """
     try:
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE typed AS SELECT {', '.join(map(quote, names))}, _reason, "
-            f"CASE WHEN _reason IS NOT NULL THEN CAST(json_object({row}) AS VARCHAR) END AS _row "
-            f"FROM (SELECT *, {_reason(source, mapped, now)} AS _reason FROM "
-            f"(SELECT *, {typed} FROM (SELECT {', '.join(inner)} FROM raw)))"
-        )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE typed AS {plan.typed_sql}")
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise unreadable(source, error) from None
+        raise unreadable(plan.source, error) from None
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise _not_computed(source, error) from None
-    return names
+        raise _not_computed(plan.source, error) from None
+    take_rejects(con, lines_before)
 
 
 def _default(column: Column) -> str:
@@ -186,41 +213,50 @@ def stage(
     Rows to leave out (`without`) are in neither, and do not count. `now` (naive UTC) bounds plausible times. Raises
     DataError or ConfigError for a file that cannot be used at all.
     """
-    source = file.source
-    define_macros(con, source)
-    found = open_raw(con, file, scratch)
-    say(f"{source.table}: reading {source.path.name}")
     without = without or LeaveOut()
-    names = _typed_table(con, source, found, now, names_nobody=without.pseudonyms is not None)
-    take_rejects(con)
+    plan = plan_of(con, file, scratch, now, names_nobody=without.pseudonyms is not None)
+    source = plan.source
+    say(f"{source.table}: reading {source.path.name}")
+    read_typed(con, plan)
     file.check_unchanged()
     left_out = leave_out(con, source.table, without)
-    read, good = _counts(con)
-    if read == 0 and not left_out:
-        raise DataError(
-            f"{source.path}: holds no rows (columns: {', '.join(found.names)}). Nothing was loaded. Export it again."
-        )
-    say(f"{source.table}: {read:,} rows read, {read - good:,} break the contract")
-    where = text(source.path.name)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE set_aside_{source.table} AS SELECT _reason AS reason, {where} AS source, "
-        f"_row AS row, {_whose(names)} AS {C.CUSTOMER_ID} FROM typed WHERE _reason IS NOT NULL "
-        f"UNION ALL SELECT '{UNREADABLE}', {where}, 'line ' || line || coalesce(': ' || row_text, ''), NULL "
-        "FROM rejects"
-    )
-    if good == 0 and read:
-        raise _nothing_usable(con, source, read)
-    _keep_once(con, source, names)
+    read, good = counts(con)
+    set_apart(con, plan)
+    check_usable(con, plan, read, good, left_out, say)
+    keep_once(con, source, plan.names)
     con.execute("DROP TABLE typed")
     return Staged(read, left_out)
 
 
-def _whose(names: list[str]) -> str:
+def set_apart(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+    """Makes table `set_aside_<table>` of the rows in `typed` that break the contract, and of `rejects`."""
+    where = text(plan.source.path.name)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE set_aside_{plan.source.table} AS SELECT _reason AS reason, {where} AS source, "
+        f"_row AS row, {_whose(plan.names)} AS {C.CUSTOMER_ID} FROM typed WHERE _reason IS NOT NULL "
+        f"UNION ALL SELECT '{UNREADABLE}', {where}, 'line ' || line || coalesce(': ' || row_text, ''), NULL "
+        "FROM rejects"
+    )
+
+
+def check_usable(con: Queries, plan: Plan, read: int, good: int, left_out: int, say: Callable[[str], None]) -> None:
+    """Raises DataError where there are no rows, or all of them are in `set_aside_<table>`."""
+    source = plan.source
+    if read == 0 and not left_out:
+        names = ", ".join(plan.found.names)
+        raise DataError(f"{source.path}: holds no rows (columns: {names}). Nothing was loaded. Export it again.")
+    say(f"{source.table}: {read:,} rows read, {read - good:,} break the contract")
+    if good == 0 and read:
+        raise _nothing_usable(con, source, read)
+
+
+def _whose(names: Sequence[str]) -> str:
     """SQL of the customer that a row of these columns names."""
     return C.CUSTOMER_ID if C.CUSTOMER_ID in names else "NULL::VARCHAR"
 
 
-def _counts(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+def counts(con: Queries) -> tuple[int, int]:
+    """Rows in `typed` and `rejects`, and the good ones among them."""
     row = con.execute(
         "SELECT (SELECT count(*) FROM typed) + (SELECT count(*) FROM rejects), "
         "(SELECT count(*) FROM typed WHERE _reason IS NULL)"
@@ -228,7 +264,7 @@ def _counts(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def _nothing_usable(con: duckdb.DuckDBPyConnection, source: TableSource, read: int) -> DataError:
+def _nothing_usable(con: Queries, source: TableSource, read: int) -> DataError:
     reasons = con.execute(
         f"SELECT reason, count(*) AS n, min(row) FROM set_aside_{source.table} GROUP BY reason ORDER BY n DESC, reason"
     ).fetchall()
@@ -240,8 +276,8 @@ def _nothing_usable(con: duckdb.DuckDBPyConnection, source: TableSource, read: i
     )
 
 
-def _keep_once(con: duckdb.DuckDBPyConnection, source: TableSource, names: list[str]) -> None:
-    """The good rows as `staged_<table>`: the last of each key; facts once with the number of their `copies`.
+def keep_once(con: duckdb.DuckDBPyConnection, source: TableSource, names: Sequence[str]) -> None:
+    """The good rows of `typed` as `staged_<table>`: the last of each key; facts once with the number of `copies`.
 
     Copies of facts are set aside too, unless the mapping keeps them.
     """

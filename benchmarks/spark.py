@@ -2,7 +2,8 @@
 
     .venv/bin/python -m benchmarks.spark --copies 1 10 --home /tmp/big
 
-For each size (copies of Complete Journey, see benchmarks.big_shop; 100 takes hours on two cores) and each engine: the
+For each size (copies of Complete Journey, see benchmarks.big_shop; 100 takes hours on two cores) and each engine:
+loading its order lines from one CSV and its products from Parquet into an empty lake, which must come out the same; the
 ledger, which is made once for a version of the lake; all customer and all product features as of the middle of the
 data's last month, written to Parquet; the labels of that moment; and churn, propensity and value of everybody with
 reasons, by small models learned on the first size. Spark runs in one process on `--threads` cores, or where `--master`
@@ -24,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -33,6 +35,7 @@ from features.build import entity_features, features_of
 from features.definitions import CUSTOMER, ENTITIES, PRODUCT, Entity
 from features.engine import connect, save
 from features.home import Home
+from features.ingest import ingest
 from features.labels import customer_labels
 from features.lake import Lake, read_lake
 from features.ledger_store import lake_ledger
@@ -50,9 +53,12 @@ from training.value import ValueModel
 
 OUT = Path(__file__).parent / "out" / "spark.json"
 LINES = 1_468_000  # of one copy: a few less than there are
+LOADED = datetime(2018, 6, 1)
 AS_OF, LEARNED, HORIZON = datetime(2017, 12, 15), datetime(2017, 11, 1), 28
-START, LEDGER, FEATURES, LABELS, SCORES = TASKS = ("start", "ledger", "features", "labels", "scores")
+START, INGEST, LEDGER, FEATURES, LABELS, SCORES = TASKS = ("start", "ingest", "ledger", "features", "labels", "scores")
 ENGINES = ("duckdb", "spark")
+#: Columns of the order lines that Complete Journey has.
+GIVEN = ("order_id", "customer_id", "product_id", "ordered_at", "quantity", "amount", "discount", "coupon", "store_id")
 MODELS = {"churn": (ChurnModel, "stopped"), "propensity": (PropensityModel, "bought"), "value": (ValueModel, "spend")}
 #: As in tests/spark: exp() and ln() of Java and C differ in their last bits.
 TOLERANCE = 1e-12
@@ -66,7 +72,9 @@ def task(name: str, settings: Settings, models: Path) -> None:
     if name != START:
         started = time.perf_counter()
     out = settings.home / f"{settings.engine}-{name}.parquet"
-    if name == LEDGER:
+    if name == INGEST:
+        ingest("files", _into(settings), mapping=settings.home / "files" / "shop.toml", now=LOADED)
+    elif name == LEDGER:
         ledgers = lake.home.ledgers if settings.engine == "duckdb" else lake.home.spark_ledgers
         shutil.rmtree(ledgers, ignore_errors=True)
         started = time.perf_counter()
@@ -79,6 +87,38 @@ def task(name: str, settings: Settings, models: Path) -> None:
     elif name == SCORES:
         _score(Context(settings, Home(settings.home), lake), models, out)
     print(json.dumps({"seconds": time.perf_counter() - started}))
+
+
+def _into(settings: Settings) -> Settings:
+    """The same with an empty home for what is loaded."""
+    home = settings.home / f"{settings.engine}-ingested"
+    shutil.rmtree(home, ignore_errors=True)
+    return settings.model_copy(update={"home": home})
+
+
+def write_files(lake: Lake, folder: Path) -> None:
+    """Order lines as CSV and products as Parquet, with a mapping; what is there already stays."""
+    if (folder / "shop.toml").exists():
+        return
+    folder.mkdir(exist_ok=True)
+    with duckdb.connect() as con:
+        lines = f"SELECT {', '.join(GIVEN)} FROM read_parquet('{lake.file('order_lines')}')"
+        con.execute(f"COPY ({lines}) TO '{folder}/orders.csv' (HEADER)")
+    shutil.copyfile(lake.file("products"), folder / "products.parquet")
+    mapping = ["[order_lines]", 'path = "orders.csv"', *(f'{name} = "{name}"' for name in GIVEN)]
+    mapping += ["[products]", 'path = "products.parquet"']
+    mapping += [
+        f'{name} = "{name}"' for name in ("product_id", "name", "department", "category", "subcategory", "brand")
+    ]
+    (folder / "shop.toml").write_text("\n".join(mapping), encoding="utf-8")
+
+
+def compare_loaded(root: Path) -> None:
+    """Raises SystemExit where the two engines loaded other rows, or said other things of them."""
+    manifests = [read_lake(Home(root / f"{engine}-ingested")).manifest for engine in ENGINES]
+    if manifests[0] != manifests[1]:
+        raise SystemExit("The lakes loaded by DuckDB and by Spark differ.")
+    print(f"loaded alike: {manifests[0]['rows']}, version {manifests[0]['version']}")
 
 
 def _features(lake: Lake, backend: Any, entity: Entity) -> Any:
@@ -188,7 +228,7 @@ def report(copies: int, lines: int, found: Mapping[str, Mapping[str, Mapping[str
     """One table of a size."""
     print(f"\n{copies} x Complete Journey, {lines:,} order lines")
     print("| what | DuckDB | | Spark | | Spark to DuckDB, time |\n| --- | --- | --- | --- | --- | --- |")
-    for name in TASKS:
+    for name in found[ENGINES[0]]:
         ours, theirs = (found[engine][name] for engine in ENGINES)
         cells = [f"{one['seconds']:.1f} s | {one['gigabytes']:.1f} GB" for one in (ours, theirs)]
         print(f"| {name} | {' | '.join(cells)} | {theirs['seconds'] / ours['seconds']:.1f} |", flush=True)
@@ -204,6 +244,7 @@ def main() -> None:
     parser.add_argument("--unchecked", action="store_true", help="leave out the comparison on Complete Journey")
     parser.add_argument("--task", choices=TASKS, help="one measured task, in this process")
     parser.add_argument("--engine", choices=ENGINES)
+    parser.add_argument("--only", choices=TASKS, nargs="+", default=TASKS, help="leave out the other tasks")
     arguments = parser.parse_args()
     given = {"threads": arguments.threads, "spark_master": arguments.master}
     models = arguments.home / "models"
@@ -218,14 +259,17 @@ def main() -> None:
         lake = big_shop(Home(root), copies * LINES, threads=arguments.threads)
         if "alike" not in results and not arguments.unchecked:
             results["alike"] = compare(Home(root / "small"), arguments.threads)
-        if not models.exists():
+        write_files(lake, root / "files")
+        if SCORES in arguments.only and not models.exists():
             learn(Context(Settings(home=root, threads=arguments.threads), Home(root), lake), models)
         same = ["--home", str(arguments.home), "--copies", str(copies), "--threads", str(arguments.threads)]
         same += ["--master", arguments.master] if arguments.master else []
         found = {
-            engine: {name: measured([*same, "--engine", engine, "--task", name]) for name in TASKS}
+            engine: {name: measured([*same, "--engine", engine, "--task", name]) for name in arguments.only}
             for engine in ENGINES
         }
+        if INGEST in arguments.only:
+            compare_loaded(root)
         results["sizes"][str(copies)] = {"lines": lake.rows["order_lines"], **found}
         report(copies, lake.rows["order_lines"], found)
         OUT.parent.mkdir(exist_ok=True)

@@ -1,9 +1,8 @@
 """A source file in parts that can be read each by itself, which together give what reading it whole gives.
 
 A CSV is cut after records whose ends are certain: a line end within quotes is none. Quotes are read as DuckDB's reader
-reads them: one opens a value where the value begins, elsewhere it is a letter; text after the closing one makes the
-line unreadable, up to its end. Each part is read below the first line of the file. A Parquet file is cut between its
-row groups.
+reads them: one opens where a value begins, or the blanks after a closing one end; elsewhere it is a letter. Each part
+is read below the first line of the file. A Parquet file is cut between its row groups.
 """
 
 from __future__ import annotations
@@ -160,7 +159,7 @@ def _are_in_order(letters: NDArray[np.uint8], quotes: NDArray[np.int64], separat
 def _walked(data: bytes, separator: int) -> Iterator[int]:
     """Record ends where quotes are not as they should be, letter by letter."""
     blank = b"" if separator == 32 else b" "
-    place = value = 0  # where the record begins that is read, or what is known to be no value's beginning
+    place = value = 0  # `value`: after it begins, or goes on, the value that is read
     while (found := _SPECIAL.search(data, place)) is not None:
         at = found.start()
         place = at + 1
@@ -175,16 +174,6 @@ def _walked(data: bytes, separator: int) -> Iterator[int]:
         if closed is None:
             return
         place = value = closed + 1
-        rest = place
-        while blank and data[rest : rest + 1] == blank:
-            rest += 1
-        if rest < len(data) and data[rest] not in (separator, _LINE_END, _RETURN):
-            # Unreadable up to the end of the line, whatever quotes stand there.
-            line_end = data.find(b"\n", rest)
-            if line_end < 0:
-                return
-            yield line_end + 1
-            place = value = line_end + 1
 
 
 def _closing(data: bytes, place: int) -> int | None:

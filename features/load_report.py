@@ -11,6 +11,8 @@ from features.schema import C
 from features.sql import Queries
 from features.staging import DUPLICATE, UNREADABLE
 
+_IDS = (C.ORDER_ID, C.CUSTOMER_ID, C.PRODUCT_ID)
+
 
 @dataclass(frozen=True)
 class TableReport:
@@ -48,25 +50,22 @@ class IngestReport:
 def warnings(con: Queries, tables: Sequence[str], reports: Sequence[TableReport]) -> list[str]:
     """What a shop should know about its data after a load, from the views `lake_<table>`, and what to do."""
     found = []
-    if not one(con, "SELECT count(amount) FROM lake_order_lines"):
+    amounts, zero, returns, *floats = _counted(con)
+    if not amounts:
         found.append("No amounts: spend features and the value model are off. Map order_lines.amount to have them.")
-    zero = one(con, "SELECT count(*) FROM lake_order_lines WHERE quantity = 0")
     if zero:
         found.append(
             f"{_count(zero, 'order line has', 'order lines have')} quantity 0: kept as spend, not as a purchase."
         )
-    returns = one(con, "SELECT count(*) FROM lake_order_lines WHERE quantity < 0 AND amount > 0")
     if returns:
         found.append(
             f"{_count(returns, 'return', 'returns')} (negative quantity) with a positive amount, counted as spend. "
             "If that is money given back, map amount with a minus:  CASE WHEN Quantity < 0 THEN -Amount ELSE Amount END"
         )
-    for name in (C.ORDER_ID, C.CUSTOMER_ID, C.PRODUCT_ID):
-        whole = f"regexp_replace({name}, '^[0-9]+[.]0$', '') = ''"  # in words that both engines know
-        floats = one(con, f"SELECT count(*) FROM lake_order_lines WHERE {whole}")
-        if floats:
+    for name, count in zip(_IDS, floats, strict=True):
+        if count:
             found.append(
-                f"{_count(floats, 'value', 'values')} of {name} with .0 at the end, kept so. If these are whole "
+                f"{_count(count, 'value', 'values')} of {name} with .0 at the end, kept so. If these are whole "
                 f"numbers, map {name} = {{ expression = \"regexp_replace(Column, '[.]0$', '')\" }} in every table "
                 "that has it."
             )
@@ -98,6 +97,16 @@ def warnings(con: Queries, tables: Sequence[str], reports: Sequence[TableReport]
         if bad:
             broken = _count(bad, "row that breaks", "rows that break")
             found.append(f"{report.table}: set aside {broken} the contract. See them:  regulars quarantine")
+    return found
+
+
+def _counted(con: Queries) -> Sequence[int]:
+    """Of the order lines: those with an amount, of quantity 0, returns with an amount, ids with .0 at the end."""
+    # A text of which nothing is left: in words that both engines know.
+    floats = [f"regexp_replace({name}, '^[0-9]+[.]0$', '') = ''" for name in _IDS]
+    which = ("amount IS NOT NULL", "quantity = 0", "quantity < 0 AND amount > 0", *floats)
+    counts = ", ".join(f"count(*) FILTER (WHERE {one_of})" for one_of in which)
+    found: Sequence[int] = con.execute(f"SELECT {counts} FROM lake_order_lines").fetchone()
     return found
 
 

@@ -56,7 +56,8 @@ def write_quarantine(
             target.unlink()
         return
     with new_file(target) as aside:
-        engine.save(f"SELECT {', '.join(columns)} FROM {quarantined} ORDER BY loaded_at, source, reason, row", aside)
+        order = "loaded_at, source, reason, row, file, customer_id"
+        engine.save(f"SELECT {', '.join(columns)} FROM {quarantined} ORDER BY {order}", aside)
 
 
 def read_quarantine(

@@ -165,6 +165,20 @@ def test_files_of_other_kinds_are_named(shop: Shop, start: bytes, said: str) -> 
         shop.load()
 
 
+def test_unreadable_lines_of_a_csv_are_none_of_the_parquet_file_read_after_it(shop: Shop) -> None:
+    pq.write_table(pa.table({"id": ["tea"]}), shop.folder / "goods.parquet")
+    goods = '[products]\npath = "goods.parquet"\nproduct_id = "id"\n'
+    lines, products = shop.load_lines(GOOD, "o2,ann", mapping=MAPPING + goods).tables
+    assert lines.quarantined == {"unreadable_line": 1}
+    assert (products.read, products.quarantined) == (1, {})
+
+
+def test_an_unreadable_line_after_another_is_kept_without_the_end_of_that_one(shop: Shop) -> None:
+    shop.write("orders.csv", f"{HEADER}\r\n{GOOD}\r\no2,ann\r\no3,ann\r\n")
+    shop.write("shop.toml", MAPPING)
+    assert [row for _, row in (shop.load(), shop.quarantine())[1]] == ["line 3: o2,ann", "line 4: o3,ann"]
+
+
 def test_parquet_that_is_none_is_refused(shop: Shop) -> None:
     shop.write("orders.parquet", b"not a parquet file at all")
     shop.write("shop.toml", MAPPING.replace("orders.csv", "orders.parquet"))
@@ -274,8 +288,8 @@ def test_file_that_changes_while_it_is_read_is_refused(shop: Shop, monkeypatch: 
 
     shop.orders(GOOD)
 
-    def then_appended(con: object) -> None:
-        source_files.take_rejects(con)  # type: ignore[arg-type]
+    def then_appended(con: object, lines_before: int) -> None:
+        source_files.take_rejects(con, lines_before)  # type: ignore[arg-type]
         with (shop.folder / "orders.csv").open("a") as file:
             file.write(GOOD + "\n")
 

@@ -265,7 +265,7 @@ def take_rejects(con: duckdb.DuckDBPyConnection, lines_before: int = 0) -> None:
     if there and there[0]:
         con.execute(
             # Where lines end in "\\r\\n", DuckDB has the end of the line before at the beginning of some.
-            f"INSERT INTO rejects SELECT min(line) + {lines_before}, ltrim(first(csv_line), chr(13) || chr(10)) "
-            "FROM reject_errors GROUP BY line_byte_position"
+            f"INSERT INTO rejects SELECT line + {lines_before}, "
+            "ltrim(arg_max(csv_line, line_byte_position), chr(13) || chr(10)) FROM reject_errors GROUP BY line"
         )
     con.execute(_FORGET_REJECTS)  # or a Parquet file read next would have them too

@@ -46,8 +46,8 @@ from features.spark_load_parts import (
 )
 from features.staging import Plan, Staged, check_usable, plan_of
 
-#: Staged rows that one executor merges at a time, about.
-MERGED_ROWS = 500_000
+#: Staged rows that one executor merges at a time, about; with as many of the lake at most, but for copies.
+MERGED_ROWS = 200_000
 
 
 @contextmanager
@@ -136,9 +136,8 @@ class SparkLoad:
             # Only rows of the lake that a staged one may be equal to are looked at.
             touched = before.join(rows.select(*key).distinct(), list(key), "left_semi")
             rows = rows.unionByName(touched.withColumn(WHAT, f.lit(OLD)), allowMissingColumns=True)
-        parts = max(staged.good // MERGED_ROWS + 1, int(session.conf.get("spark.sql.shuffle.partitions")))
         merge = MergeRows(plan, None if before is None else before.columns, self.place)
-        _write(rows.repartition(parts, *key), merge, plan, folder)
+        _write(rows.repartition(staged.good // MERGED_ROWS + 1, *key), merge, plan, folder)
         aside = self._set_aside(plan, staged.folder).unionAll(self._set_aside(plan, folder))
         self._name(f"set_aside_{table}", aside)
         new = lake = self._rows(plan, folder, NEW).select(*plan.names)

@@ -71,6 +71,8 @@ PIECES = ["1", "ab", ",", ",", ";", '"', '"', '""', " ", "\n", "\n", "ü", '"x"'
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40), st.integers(1, 12), st.sampled_from(["\n", "\r\n"]))
+@example(["1,2,3\n", '""1,2,3\n', "1,2,3\n", '""1,2,3\n'], 3, "\n")
+@example(["1,2,3\n", '""1,"a\nb",""x"'], 4, "\n")
 @example(["111\n", '"111ab"x","\n1,2,3\n1'], 7, "\n")
 @example(["1,2,3\n", "\n", "\n", "1,2\n", "1,2,3\n"], 3, "\n")
 def test_any_cut_of_any_csv_gives_the_same_rows_and_the_same_unreadable_lines(

@@ -19,7 +19,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from features import file_parts
+from features import file_parts, spark_load
 from features.engine import connect
 from features.erased import record
 from features.errors import RegularsError
@@ -71,8 +71,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small files come in several parts."""
-    monkeypatch.setattr(file_parts, "PART_BYTES", 700)
+    monkeypatch.setattr(file_parts, "PART_BYTES", 1500)
     monkeypatch.setattr(file_parts, "PART_ROWS", 10)
+    monkeypatch.setattr(spark_load, "MERGED_ROWS", 60)
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,16 @@ def test_a_dirty_export_makes_the_same_lake_and_once_more_changes_nothing(shop: 
     assert contacts.added == 18
     assert lines.added > 90
     assert not shop.load_both().changed
+
+
+def test_what_only_sets_rows_aside_leaves_the_version_and_is_kept_alike(shop: Shop) -> None:
+    shop.write("shop.toml", MAPPING[: MAPPING.index("[products]")])
+    shop.write("bestellungen.csv", orders(range(130), wrong=True) + "130;x;a1;gestern;1;1;;web\r\n", encoding="cp1252")
+    report = shop.load_both()
+    assert not report.changed
+    assert report.tables[0].quarantined["bad_ordered_at"] == 4
+    kept = pq.read_table(quarantine_file(shop.lake("spark").path, "order_lines"))
+    assert len(set(kept["file"].to_pylist())) == 2
 
 
 def test_more_is_merged_alike(shop: Shop) -> None:

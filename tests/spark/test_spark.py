@@ -34,7 +34,7 @@ from features.schema import C
 from features.snapshot import take_snapshot
 from features.spark import stop_spark
 from tests.spark import full_shop
-from tests.spark.cluster import Cluster, left_over, running_cluster
+from tests.spark.cluster import CONF, Cluster, left_over, running_cluster
 from tests.training.registry.fakes import AT, trained
 from training.boosting import BoostingConfig
 from training.bundle import read_manifest, seal
@@ -62,21 +62,6 @@ pytestmark = [
 TOLERANCE = 1e-12
 AS_OF = datetime(2024, 9, 1, 13, 30)
 HORIZON = 28
-#: One core and little memory for each worker. Java and Spark compile little: there is no time for it to pay.
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-CONF = {
-    "spark.driver.extraJavaOptions": _JAVA,
-    "spark.executor.extraJavaOptions": _JAVA,
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.executor.memory": "512m",
-    "spark.executor.cores": "1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.memory": "768m",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.default.parallelism": "2",
-}
 
 
 @pytest.fixture(scope="session")

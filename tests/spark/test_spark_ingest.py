@@ -30,7 +30,7 @@ from features.load_report import IngestReport
 from features.quarantine import quarantine_file
 from features.settings import PrivacySettings, Settings
 from features.spark import stop_spark
-from tests.spark.cluster import Cluster, left_over, running_cluster
+from tests.spark.cluster import CONF, Cluster, left_over, running_cluster
 
 pytestmark = [
     pytest.mark.needs("openjdk-17-jre-headless"),
@@ -40,21 +40,6 @@ pytestmark = [
 ]
 
 NOW = datetime(2024, 6, 1, 12)
-#: One core and little memory for each worker. Java and Spark compile little: there is no time for it to pay.
-_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-CONF = {
-    "spark.driver.extraJavaOptions": _JAVA,
-    "spark.executor.extraJavaOptions": _JAVA,
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.executor.memory": "512m",
-    "spark.executor.cores": "1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.memory": "768m",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.default.parallelism": "2",
-}
 
 
 @pytest.fixture(scope="module")

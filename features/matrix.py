@@ -18,12 +18,38 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
+class Terms:
+    """On what terms products were bought: `quantity`, `paid` and `saved` (shop's discount) of each line of the orders.
+
+    Money in the shop's currency; NaN where the shop says nothing. `store` (orders,) code of each order's store, -1
+    where none is known; codes are below `n_stores`.
+    """
+
+    quantity: NDArray[np.float32]
+    paid: NDArray[np.float32]
+    saved: NDArray[np.float32]
+    store: NDArray[np.int32]
+    n_stores: int
+
+    def keep(self, orders: NDArray[np.bool_], lines: NDArray[np.bool_]) -> Terms:
+        """Only the orders and lines where the masks are true."""
+        return replace(
+            self,
+            quantity=self.quantity[lines],
+            paid=self.paid[lines],
+            saved=self.saved[lines],
+            store=self.store[orders],
+        )
+
+
+@dataclass(frozen=True)
 class Purchases:
     """Positive-quantity purchases: one entry per (customer, order, product), orders in time within a customer.
 
     Orders of customer c are `customer_start[c]:customer_start[c + 1]`; products of order o are
     `products[order_start[o]:order_start[o + 1]]`, each once. `order_day` is in days since 1970 (UTC), with
     fractions. Codes index `customer_ids` and `product_ids`, both sorted; a customer may have no orders in a subset.
+    `terms` are of each product of an order, where they were read.
     """
 
     customer_ids: pa.Array
@@ -32,6 +58,7 @@ class Purchases:
     order_start: NDArray[np.int64]
     order_day: NDArray[np.float64]
     products: NDArray[np.int32]
+    terms: Terms | None = None
 
     @property
     def n_customers(self) -> int:
@@ -72,12 +99,14 @@ class Purchases:
         """The same vocabularies with only the orders where `keep` (orders,) is true."""
         kept = np.concatenate(([0], np.cumsum(keep)))
         sizes = self.order_sizes[keep]
+        lines = np.repeat(keep, self.order_sizes)
         return replace(
             self,
             customer_start=kept[self.customer_start],
             order_start=np.concatenate(([0], np.cumsum(sizes))),
             order_day=self.order_day[keep],
-            products=self.products[np.repeat(keep, self.order_sizes)],
+            products=self.products[lines],
+            terms=None if self.terms is None else self.terms.keep(keep, lines),
         )
 
     def before(self, day: float) -> Purchases:
@@ -95,6 +124,12 @@ def day_number(moment: Any) -> float:
     return float(np.datetime64(moment, "us").astype(np.int64) / MICROSECONDS_PER_DAY)
 
 
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    """The column, NaN where it is empty."""
+    values: NDArray[np.float32] = column.fill_null(np.nan).to_numpy().astype(np.float32)
+    return values
+
+
 def read_purchases(lake: Lake, backend: Any) -> Purchases:
     """All purchases of the lake. An order is (customer_id, order_id) and happened when its first line did.
 
@@ -106,7 +141,7 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
     backend.raw_sql(
         """
         CREATE OR REPLACE TEMP TABLE regulars_orders AS
-        SELECT customer_id, order_id, min(ordered_at) AS ordered_at,
+        SELECT customer_id, order_id, min(ordered_at) AS ordered_at, min(store_id) AS store_id,
                dense_rank() OVER (ORDER BY customer_id) - 1 AS customer,
                row_number() OVER (ORDER BY customer_id, min(ordered_at), try_cast(order_id AS HUGEINT) NULLS LAST,
                                   order_id) - 1 AS position
@@ -121,17 +156,19 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
         return backend.raw_sql(sql).to_arrow_table()
 
     orders = fetch(
-        "SELECT customer::INTEGER AS customer, epoch_us(ordered_at) AS at, position "
-        "FROM regulars_orders ORDER BY position"
+        "SELECT customer::INTEGER AS customer, epoch_us(ordered_at) AS at, "
+        "CASE WHEN store_id IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY store_id NULLS LAST) - 1 END::INTEGER "
+        "AS store FROM regulars_orders ORDER BY position"
     )
     if orders.num_rows == 0:
         raise DataError("The lake holds no purchase: no order line has a quantity above 0. Check the quantity column.")
     lines = fetch(
         """
-        SELECT DISTINCT o.position AS position, p.product::INTEGER AS product
+        SELECT o.position AS position, p.product::INTEGER AS product, sum(l.quantity)::FLOAT AS quantity,
+               sum(l.amount)::FLOAT AS paid, sum(l.discount)::FLOAT AS saved
         FROM regulars_lines l JOIN regulars_orders o USING (customer_id, order_id)
         JOIN regulars_products p USING (product_id)
-        WHERE l.quantity > 0 ORDER BY position, product
+        WHERE l.quantity > 0 GROUP BY ALL ORDER BY position, product
         """
     )
     customers = fetch("SELECT DISTINCT customer_id FROM regulars_orders ORDER BY customer_id")
@@ -146,4 +183,11 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
         order_start=np.concatenate(([0], np.cumsum(np.bincount(line_order, minlength=n_orders)))),
         order_day=orders["at"].to_numpy() / MICROSECONDS_PER_DAY,
         products=lines["product"].to_numpy().astype(np.int32),
+        terms=Terms(
+            quantity=_floats(lines["quantity"]),
+            paid=_floats(lines["paid"]),
+            saved=_floats(lines["saved"]),
+            store=orders["store"].to_numpy().astype(np.int32),
+            n_stores=int(orders["store"].to_numpy().max()) + 1,
+        ),
     )

@@ -11,15 +11,19 @@ from scipy import sparse
 
 from features.matrix import Purchases
 from training.candidates.als import AlsCandidates
+from training.candidates.amounts import own_amounts
 from training.candidates.attributes import Attributes, habit_columns
 from training.candidates.history import ORDER_DECAYS, lines_of, own_history, typical_gap_days
 from training.candidates.item_item import ItemItemCandidates
+from training.candidates.kinds import FORESEEN, NextKinds, next_kind_columns
 from training.candidates.neighbours import Neighbours
 from training.candidates.next_order import NextOrder
 from training.candidates.pairs import distinct, rank_within
 from training.candidates.popularity import Popularity, RecentPopularity, popularity
+from training.candidates.prices import Prices
 from training.candidates.reorder import ReorderRates
 from training.candidates.rhythm import own_rhythm
+from training.candidates.stores import Stores
 from training.candidates.transitions import Transitions
 from training.pair_features import customer_columns, own_columns, product_columns, relative_columns
 from training.ranked_lists import SOURCES
@@ -112,9 +116,17 @@ class CandidateSources:
             alike = pool.submit(neighbours.fit, history)
             reorder = pool.submit(ReorderRates().fit, history)
             recent = pool.submit(RecentPopularity().fit, history, gap_days=self.gap_days_)
+            prices, stores = pool.submit(Prices().fit, history), pool.submit(Stores().fit, history)
+            kinds = {
+                name: pool.submit(NextKinds(classes, products=config.linear_products).fit, history)
+                for name, classes in (self.attributes.classes.items() if self.attributes else ())
+                if name in FORESEEN
+            }
         self.item_item_, self.next_order_, self.als_ = item_item.result(), next_order.result(), als.result()
         self.transitions_, self.neighbours_ = transitions.result(), alike.result()
         self.reorder_, self.recent_popularity_ = reorder.result(), recent.result()
+        self.prices_, self.stores_ = prices.result(), stores.result()
+        self.next_kinds_ = {name: fitted.result() for name, fitted in kinds.items()}
         self.reorder_of_kind_ = {
             name: self.reorder_.pooled(classes)
             for name, classes in (self.attributes.classes.items() if self.attributes else ())
@@ -133,6 +145,7 @@ class CandidateSources:
         lines = lines_of(history, customers)
         rates = self.reorder_.at(own["last_back"], own_keys % n_products)
         own |= own_rhythm(history, customers, moment, lines, own_keys, rates)
+        own |= own_amounts(history, customers, lines, own_keys)
         own["rank"] = rank_within(own_keys // n_products, strength).astype(np.float32)
         near = self.item_item_.scored(self.recent_[customers])
         follows = self.transitions_.scored(self.last_[customers])
@@ -178,6 +191,9 @@ class CandidateSources:
             for name, classes in self.attributes.classes.items():
                 own_decayed = columns[f"own_decay_{ORDER_DECAYS[0]}"]
                 columns |= habit_columns(lines, n_own, keys, classes, own_decayed, name)
+        columns |= next_kind_columns(self.next_kinds_, customers, rows, products, columns)
+        columns |= self.prices_.at(customers, moment, rows, products)
+        columns |= self.stores_.at(customers, moment, rows, products)
         columns |= customer_columns(history, customers, moment, lines, rows)
         columns |= relative_columns(columns, rows)
         return PairTable(

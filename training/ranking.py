@@ -16,6 +16,8 @@ from training.pair_table import PairTable
 
 #: Rounds whose held-out scores are averaged before the best is sought: of few customers a single score is chance.
 SMOOTH = 51
+#: The ranker is meant for the first so many places.
+EVALUATED = 10
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,27 @@ class RankingTask:
         return np.isin(self.table.keys, wanted)
 
 
-_Part = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]
+_Part = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]
 
 
 def _thinned(parts: Sequence[_Part], most_negatives: int, rng: np.random.Generator) -> list[_Part]:
-    """The parts (values, bought, rows) with all that was bought, and of the rest no more than about so many."""
-    negatives = sum(int((~bought).sum()) for _, bought, _ in parts)
+    """The parts (values, bought, rows, weights), all that was bought, and of the rest no more than about so many."""
+    negatives = sum(int((~part[1]).sum()) for part in parts)
     if negatives <= most_negatives:
         return list(parts)
-    kept = [bought | (rng.random(len(bought)) < most_negatives / negatives) for _, bought, _ in parts]
-    return [(values[k], bought[k], rows[k]) for (values, bought, rows), k in zip(parts, kept, strict=True)]
+    kept = [part[1] | (rng.random(len(part[1])) < most_negatives / negatives) for part in parts]
+    return [(values[k], bought[k], rows[k], w[k]) for (values, bought, rows, w), k in zip(parts, kept, strict=True)]
+
+
+def list_weights(bought: NDArray[np.int64], sizes: NDArray[np.int64], truncation: int) -> NDArray[np.float64]:
+    """(lists,) what a list's NDCG@10 among its candidates is worth of its NDCG@10; 0 where no candidate was bought.
+
+    The ranker divides by the best list of the candidates bought, which `bought` counts. Who bought more, `sizes`, loses
+    the rest whatever the order, so that a list with one of twenty in it would otherwise count as one of a single one.
+    """
+    ideal = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, max(truncation, EVALUATED) + 2)))))
+    weights: NDArray[np.float64] = ideal[np.minimum(bought, truncation)] / ideal[np.clip(sizes, 1, EVALUATED)]
+    return weights
 
 
 def best_round(scores: Sequence[float]) -> int:
@@ -83,7 +96,8 @@ class Ranker:
         config = self.config or RankerConfig()
         rng = np.random.default_rng(config.seed)
         names: list[str] = []
-        train, held_out = [], []
+        train: list[_Part] = []
+        held_out: list[_Part] = []
         for task in tasks:
             names = list(task.table.names)
             bought, rows = task.bought, task.table.rows
@@ -91,10 +105,14 @@ class Ranker:
             has_any[rows[bought]] = True
             validates = rng.random(task.table.n_rows) < config.validation_share
             sampled = bought | (rng.random(len(rows)) < config.negatives_kept)
-            learns = (has_any & ~validates)[rows] & sampled
-            train.append((task.table.values[learns], bought[learns], rows[learns]))
-            tests = (has_any & validates)[rows]
-            held_out.append((task.table.values[tests], bought[tests], rows[tests]))
+            found = np.bincount(rows[bought], minlength=task.table.n_rows)
+            weights = (
+                list_weights(found, task.truth.sizes, config.truncation)
+                if config.objective == "lambdarank"
+                else np.ones(task.table.n_rows)
+            )[rows]
+            for part, of in ((train, (has_any & ~validates)[rows] & sampled), (held_out, (has_any & validates)[rows])):
+                part.append((task.table.values[of], bought[of], rows[of], weights[of]))
         if not any(part[1].any() for part in train):
             raise DataError(
                 "No customer ever bought a product that could have been foreseen, so there is nothing to rank by. "
@@ -107,7 +125,7 @@ class Ranker:
         params = {
             "objective": config.objective,
             "metric": "ndcg",
-            "eval_at": [10],
+            "eval_at": [EVALUATED],
             **(
                 {"lambdarank_truncation_level": config.truncation, "label_gain": [0, 1]}
                 if config.objective == "lambdarank"
@@ -135,17 +153,20 @@ class Ranker:
         ).free_dataset()
         self.booster_: Any = booster
         self.names_ = tuple(names)
-        self.rounds_ = best_round(curve["valid_0"]["ndcg@10"]) if sets else config.max_rounds
+        self.rounds_ = best_round(curve["valid_0"][f"ndcg@{EVALUATED}"]) if sets else config.max_rounds
         return self
 
     @staticmethod
-    def _dataset(parts: Sequence[tuple[Any, Any, Any]], names: list[str], reference: Any) -> Any:
+    def _dataset(parts: Sequence[_Part], names: list[str], reference: Any) -> Any:
         import lightgbm as lgb
 
-        groups = [np.diff(np.flatnonzero(np.diff(rows, prepend=-1, append=-2))) for _, _, rows in parts if len(rows)]
+        groups = [np.diff(np.flatnonzero(np.diff(rows, prepend=-1, append=-2))) for _, _, rows, _ in parts if len(rows)]
+        weights = np.concatenate([weights for _, _, _, weights in parts])
         return lgb.Dataset(
-            np.vstack([values for values, _, _ in parts]),
-            label=np.concatenate([bought for _, bought, _ in parts]).astype(np.float32),
+            np.vstack([values for values, _, _, _ in parts]),
+            label=np.concatenate([bought for _, bought, _, _ in parts]).astype(np.float32),
+            # A mean of 1 keeps the meaning of the ranker's regularisation.
+            weight=(weights / weights.mean()).astype(np.float32),
             group=np.concatenate(groups),
             feature_name=names,
             reference=reference,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from features.engine import connect
 from features.errors import DataError
 from features.lake import read_lake
-from features.matrix import Purchases, day_number, read_purchases
+from features.matrix import Purchases, Terms, day_number, read_purchases
 from tests.features.loading import Shop
 
 # ann: o2 on day 2 (tea, jam), o10 on day 9 (tea, twice in one order); bob: o1 on day 5 (rye), o2 on day 5 (jam).
@@ -60,6 +60,16 @@ def test_what_follows_from_the_arrays(five: Purchases) -> None:
     assert five.order_sizes.tolist() == [2, 1, 1, 1]
     assert five.orders_from_end.tolist() == [1, 0, 1, 0]
     assert five.baskets().toarray().tolist() == [[1, 0, 1], [0, 0, 1], [0, 1, 0], [1, 0, 0]]
+
+
+def test_terms_are_summed_over_the_lines_of_a_product_in_an_order(five: Purchases) -> None:
+    assert five.terms is not None
+    assert five.terms.quantity.tolist() == [1, 2, 4, 1, 1]
+    assert five.terms.paid.tolist() == [1, 1, 3, 1, 1]
+    # The shop names neither discounts nor stores.
+    assert np.isnan(five.terms.saved).all()
+    assert five.terms.store.tolist() == [-1, -1, -1, -1]
+    assert five.terms.n_stores == 0
 
 
 def test_before_takes_orders_strictly_before(five: Purchases) -> None:
@@ -134,6 +144,10 @@ def test_keep_orders_is_the_same_as_leaving_orders_out(
     found = whole.keep_orders(mask)
     for name in ("customer_start", "order_start", "order_day", "products", "orders_from_end", "order_customer"):
         np.testing.assert_array_equal(getattr(found, name), getattr(part, name), err_msg=name)
+    assert found.terms is not None
+    assert part.terms is not None
+    for name in ("quantity", "paid", "saved", "store"):
+        np.testing.assert_array_equal(getattr(found.terms, name), getattr(part.terms, name), err_msg=name)
 
 
 def build(orders: list[tuple[int, int, set[int]]]) -> Purchases:
@@ -144,6 +158,7 @@ def build(orders: list[tuple[int, int, set[int]]]) -> Purchases:
         by_customer[customer].append((day, sorted(products)))
     flat = [order for customer in range(4) for order in by_customer[customer]]
     sizes = [len(products) for _, products in flat]
+    line = np.array([10 * day + code for day, products in flat for code in products], dtype=np.float32)
     return Purchases(
         customer_ids=pa.array(list("abcd")),
         product_ids=pa.array(list("vwxyz")),
@@ -151,6 +166,7 @@ def build(orders: list[tuple[int, int, set[int]]]) -> Purchases:
         order_start=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
         order_day=np.array([day for day, _ in flat], dtype=np.float64),
         products=np.array([code for _, products in flat for code in products], dtype=np.int32),
+        terms=Terms(line, line + 1, line + 2, np.array([day for day, _ in flat], dtype=np.int32), n_stores=10),
     )
 
 

@@ -1,0 +1,73 @@
+"""What the store sells that the customer went to last, and what the customer buys there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.matrix import Purchases
+from training.candidates.running import Running
+
+#: Days before the moment that a store's sales are counted over; infinite: all.
+WINDOWS = {"store_orders": np.inf, "store_orders_28": 28.0, "store_orders_7": 7.0}
+#: Weight of a visit to the store one order further back.
+DECAY = 0.95
+
+
+class Stores:
+    """Sales of each product in each store, and of each customer in the store of their last order."""
+
+    def fit(self, history: Purchases) -> Stores:
+        """Every line of a history by its store; where none is known, all features are."""
+        n_orders, n_customers = history.n_orders, history.n_customers
+        store = np.full(n_orders, -1) if history.terms is None else history.terms.store
+        self.n_products_ = history.n_products
+        order = np.repeat(np.arange(n_orders), history.order_sizes)
+        products = history.products.astype(np.int64)
+        known = store[order] >= 0
+        self.sold_ = Running(
+            store[order][known].astype(np.int64) * history.n_products + products[known],
+            history.order_day[order][known],
+            {"orders": np.ones(int(known.sum()))},
+        )
+        self.total_ = Running(products, history.order_day[order], {"orders": np.ones(len(products))})
+        self.last_ = np.full(n_customers, -1)
+        has = history.orders_per_customer > 0
+        self.last_[has] = store[history.customer_start[1:][has] - 1]
+        owner = history.order_customer
+        weight = np.where((store == self.last_[owner]) & (store >= 0), DECAY**history.orders_from_end, 0.0)
+        whole = np.bincount(owner, weights=weight, minlength=n_customers)
+        pair = owner[order].astype(np.int64) * history.n_products + products
+        there = weight[order] > 0
+        self.pairs_, of = np.unique(pair[there], return_inverse=True)
+        held = np.bincount(of, weights=weight[order][there], minlength=len(self.pairs_))
+        self.shares_ = held / np.maximum(whole[self.pairs_ // max(history.n_products, 1)], 1e-9)
+        return self
+
+    def at(
+        self,
+        customers: NDArray[np.int32],
+        moment: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        products: NDArray[np.int64],
+    ) -> dict[str, NDArray[np.float32]]:
+        """Features of pairs (customers[rows], products), NaN where the customer's last store is not known.
+
+        store_orders: of the product in the store, ever and lately, strictly before `moment`; store_share: its part of
+        the product's orders anywhere; own_store_share: decayed share of the customer's orders there that held it.
+        """
+        customer = customers[rows]
+        store = self.last_[customer].astype(np.int64)
+        known = store >= 0
+        code = np.maximum(store, 0) * self.n_products_ + products
+        sold = self.sold_.before(code, moment[rows], *WINDOWS.values())
+        columns = {name: of["orders"] for name, of in zip(WINDOWS, sold, strict=True)}
+        (anywhere,) = self.total_.before(products, moment[rows], np.inf)
+        columns["store_share"] = columns["store_orders"] / np.maximum(anywhere["orders"], 1)
+        wanted = customer.astype(np.int64) * self.n_products_ + products
+        share = np.zeros(len(rows))
+        if len(self.pairs_):
+            place = np.minimum(np.searchsorted(self.pairs_, wanted), len(self.pairs_) - 1)
+            share = np.where(self.pairs_[place] == wanted, self.shares_[place], 0.0)
+        columns["own_store_share"] = share
+        return {name: np.where(known, values, np.nan).astype(np.float32) for name, values in columns.items()}

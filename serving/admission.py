@@ -109,9 +109,14 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Asked:
         elif name == b"origin":
             origin = value.decode("latin-1")
         elif name == b"content-type":
-            kind = value.decode("latin-1").split(";")[0].strip().lower()
+            kind = _kind(value)
         elif name == b"content-length":
             length = int(value) if value.isdigit() else None
         elif name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
             request_id = value
     return Asked(key, host, origin, request_id, kind, length)
+
+
+@lru_cache(maxsize=1024)
+def _kind(value: bytes) -> str:
+    return value.decode("latin-1").split(";")[0].strip().lower()

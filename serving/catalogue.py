@@ -73,6 +73,15 @@ class Offers:
         )
 
 
+class Card(NamedTuple):
+    """What every answer says of a product, kept together: each look elsewhere is one at memory that no cache holds."""
+
+    product_id: str
+    name: str | None
+    category: str | None
+    price: float | None
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """One entry per product; a product's code is its position."""
@@ -91,6 +100,7 @@ class Catalogue:
     place: NDArray[np.int32]  # of each product in `by_popularity`
     popular_count: int  # how many of `by_popularity` were measured as popular
     categories: Sequence[str | None]
+    cards: Sequence[Card]
     popular: Sequence[int]  # the first `popular_count` of `by_popularity`
 
     def label(self, code: int) -> str:
@@ -131,6 +141,7 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32], before: Catal
         return before if same and before is not None and before.products[name].equals(products[name]) else None
 
     of_ids, of_names, of_prices, of_categories = map(kept, ("product_id", "name", "price", "category"))
+    unchanged = all(column is not None for column in (of_ids, of_names, of_prices, of_categories))
     ids = products["product_id"].to_pylist() if of_ids is None else of_ids.ids
     n = products.num_rows
     first = np.asarray(popular, dtype=np.int32)
@@ -152,12 +163,15 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32], before: Catal
         found = kept(name)
         attributes[name] = _attribute(products[name]) if found is None else found.attributes[name]
     texts_before = ((), ()) if before is None else (before.names, before.categories)
+    names = _texts(products["name"], texts_before[0]) if of_names is None else of_names.names
+    categories = _texts(products["category"], texts_before[1]) if of_categories is None else of_categories.categories
+    prices = products["price"].to_pylist() if of_prices is None else of_prices.prices
     return Catalogue(
         products=products,
         ids=ids,
         codes={product: code for code, product in enumerate(ids)} if of_ids is None else of_ids.codes,
-        names=_texts(products["name"], texts_before[0]) if of_names is None else of_names.names,
-        prices=products["price"].to_pylist() if of_prices is None else of_prices.prices,
+        names=names,
+        prices=prices,
         price_of=_numbers(products["price"]) if of_prices is None else of_prices.price_of,
         in_stock=in_stock,
         offers=offers,
@@ -166,7 +180,8 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32], before: Catal
         by_popularity=by_popularity,
         place=place,
         popular_count=len(first),
-        categories=_texts(products["category"], texts_before[1]) if of_categories is None else of_categories.categories,
+        categories=categories,
+        cards=before.cards if before is not None and unchanged else list(map(Card, ids, names, categories, prices)),
         popular=first.tolist(),
     )
 

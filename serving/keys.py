@@ -14,9 +14,10 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,8 @@ _NAMES_SHOP = re.compile(rf"rg_([a-z0-9-]{{1,40}})_{_REST}")
 _WHOLE, _SECRET = 0, 3
 #: Compared with where no key has the id, so that the answer takes as long.
 _NO_HASH = "0" * 64
+
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -145,4 +148,5 @@ class KeyRing:
 
 def now_utc() -> datetime:
     """The moment in UTC, without a zone, as the database keeps it."""
-    return datetime.now(UTC).replace(tzinfo=None)
+    # Every answer asks: it costs half of what a moment with its zone does, from which the zone is taken.
+    return _EPOCH + timedelta(0, time.time())

@@ -248,22 +248,22 @@ def _answer(asking: Asking, chosen: Chosen, strategy: str) -> Recommendations:
         asking.state.insights.told,
         asking.taste,
     )
-    ids, names, categories, prices = catalogue.ids, catalogue.names, catalogue.categories, catalogue.prices
+    cards = catalogue.cards
     chances = chosen.propensities
     items = []
     for number, (found, (reason, grounds)) in enumerate(zip(shown, reasons(shown, known), strict=True), start=offset):
-        code = found.code
+        product_id, name, category, price = cards[found.code]
         items.append(
             Item(
                 number + 1,
-                ids[code],
-                names[code],
+                product_id,
+                name,
                 found.score,
                 found.source,
                 reason,
-                categories[code],
-                prices[code],
-                catalogue.details(code, fields) if fields else UNSET,
+                category,
+                price,
+                catalogue.details(found.code, fields) if fields else UNSET,
                 grounds,
                 UNSET if chances is None else round(chances[number], 9),
             )

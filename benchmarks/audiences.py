@@ -47,7 +47,7 @@ def main() -> None:
     )
     active = history.orders_per_customer > 0
     ahead = evidence.customer_orders / evidence.days * DAYS
-    buyer = np.repeat(future.order_customer, future.order_sizes)
+    buyer = future.line_customer
     sold = {name: int(evidence.sold_orders[category == name].sum()) for name in np.unique(category) if name}
     measured: list[dict[str, dict[str, float]]] = []
     for name in sorted(sold, key=lambda name: -sold[name])[5 :: max(1, 200 // CATEGORIES)][:CATEGORIES]:

@@ -40,7 +40,7 @@ def best_sold(question: Split) -> Lists:
 def seen(question: Split) -> sparse.csr_matrix:
     """(customers asked, products) how many orders of each held each."""
     history = question.history
-    owner = np.repeat(history.order_customer, history.order_sizes)
+    owner = history.line_customer
     ones = np.ones(len(owner), dtype=np.float32)
     bought = sparse.csr_matrix((ones, (owner, history.products)), shape=(history.n_customers, history.n_products))
     return bought[question.customers]

@@ -34,7 +34,7 @@ class Peer:
 
 def _weighted(history: Purchases, weight_of_order: NDArray[np.float64]) -> sparse.csr_matrix:
     """(customers, products) sums of order weights."""
-    owner = np.repeat(history.order_customer, history.order_sizes)
+    owner = history.line_customer
     weight = np.repeat(weight_of_order, history.order_sizes).astype(np.float32)
     shape = (history.n_customers, history.n_products)
     matrix = sparse.csr_matrix((weight, (owner, history.products)), shape=shape)

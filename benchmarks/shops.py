@@ -17,7 +17,7 @@ CATEGORY_ORDERS = 12
 def _relabelled(shop: Purchases, products: NDArray[np.int64]) -> Purchases:
     """The shop with other products, one code per line; a code below 0 drops the line. Ids say nothing."""
     customer_of_order = shop.order_customer
-    order = np.repeat(np.arange(shop.n_orders), shop.order_sizes)
+    order = shop.line_order
     kept = products >= 0
     _, codes = np.unique(products[kept], return_inverse=True)
     n_products = int(codes.max()) + 1

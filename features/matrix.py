@@ -86,6 +86,16 @@ class Purchases:
         return np.repeat(np.arange(self.n_customers, dtype=np.int32), self.orders_per_customer)
 
     @property
+    def line_order(self) -> NDArray[np.int64]:
+        """(lines,) position of the order of each entry of `products`."""
+        return np.repeat(np.arange(self.n_orders), self.order_sizes)
+
+    @property
+    def line_customer(self) -> NDArray[np.int32]:
+        """(lines,) customer code of each entry of `products`."""
+        return np.repeat(self.order_customer, self.order_sizes)
+
+    @property
     def order_sizes(self) -> NDArray[np.int64]:
         """(orders,) number of distinct products of each order."""
         return np.diff(self.order_start)

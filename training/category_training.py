@@ -123,7 +123,7 @@ def _asked(
     row = np.full(purchases.n_customers, -1, dtype=np.int64)
     row[customers[chosen]] = np.arange(len(chosen))
     came = np.zeros((len(chosen), len(names)), dtype=bool)
-    buyer, bought_of = row[np.repeat(future.order_customer, future.order_sizes)], code[future.products]
+    buyer, bought_of = row[future.line_customer], code[future.products]
     of_them = (buyer >= 0) & (bought_of >= 0)
     came[buyer[of_them], bought_of[of_them]] = True
     signals, own = [], []

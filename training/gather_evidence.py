@@ -26,8 +26,8 @@ class OwnPurchases:
 def own_purchases(purchases: Purchases, place: NDArray[np.int32]) -> OwnPurchases:
     """Every pair of customer and product: orders, day of the last, median days between. `place` gives the codes."""
     n_products = int(place.max(initial=-1)) + 1
-    order = np.repeat(np.arange(purchases.n_orders), purchases.order_sizes)
-    customer = purchases.order_customer[order].astype(np.int64)
+    order = purchases.line_order
+    customer = purchases.line_customer.astype(np.int64)
     key = customer * max(n_products, 1) + place[purchases.products]
     at = np.argsort(key, kind="stable")  # within a pair, orders stay in time
     key, day = key[at], purchases.order_day[order][at]

@@ -58,7 +58,7 @@ class Catalogue:
 def catalogue_of(history: Purchases, customers: NDArray[np.int32], attributes: Attributes) -> Catalogue:
     """What the visible history says of products and of the customers asked."""
     n_products = history.n_products
-    lines = np.repeat(history.order_customer, history.order_sizes).astype(np.int64)
+    lines = history.line_customer.astype(np.int64)
     pairs = np.unique(lines * n_products + history.products)
     owner, product = pairs // n_products, pairs % n_products
     buyers = np.bincount(product, minlength=n_products)

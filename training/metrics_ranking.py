@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.candidates.pairs import find
+
 KS = (5, 10, 20)
 
 
@@ -47,12 +49,8 @@ def contains(
     keys: NDArray[np.int64], rows: NDArray[np.int64], products: NDArray[np.int32], n_products: int
 ) -> NDArray[np.bool_]:
     """Whether each (row, product) is among sorted `keys` = row * n_products + product; products below 0 never are."""
-    wanted = rows * n_products + products
-    if len(keys) == 0:
-        return np.zeros(wanted.shape, dtype=bool)
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    found: NDArray[np.bool_] = (keys[place] == wanted) & (products >= 0)
-    return found
+    _, there = find(keys, rows * n_products + products)
+    return there & (products >= 0)
 
 
 def hits(lists: NDArray[np.int32], truth: Truth, n_products: int) -> NDArray[np.bool_]:

@@ -56,7 +56,7 @@ def newcomer_lists(
     code = np.array([known.get(customer, -1) for customer in ids], dtype=np.int64)
     if not (code < 0).any():
         return None
-    owner = np.repeat(purchases.order_customer, purchases.order_sizes).astype(np.int64)
+    owner = purchases.line_customer.astype(np.int64)
     pairs = np.unique(owner * n_products + place[purchases.products])
     buyer, product = pairs // n_products, pairs % n_products
     everybody = np.bincount(product, minlength=n_products) / max(purchases.n_customers, 1)

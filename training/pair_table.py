@@ -83,7 +83,7 @@ def decayed(history: Purchases, decay: float, *, least: float = 0.0) -> sparse.c
     """
     history = history.keep_orders(decay**history.orders_from_end >= least)
     weight = (decay ** np.repeat(history.orders_from_end, history.order_sizes)).astype(np.float32)
-    owner = np.repeat(history.order_customer, history.order_sizes)
+    owner = history.line_customer
     matrix = sparse.csr_matrix(
         (weight, (owner, history.products)), shape=(history.n_customers, history.n_products), dtype=np.float32
     )

@@ -29,9 +29,7 @@ class Split:
 
     def repeat_truth(self) -> NDArray[np.bool_]:
         """(truth entries,) whether the customer had bought the product before."""
-        bought = self.history.order_customer[
-            np.repeat(np.arange(self.history.n_orders), self.history.order_sizes)
-        ].astype(np.int64)
+        bought = self.history.line_customer.astype(np.int64)
         n_products = self.history.n_products
         keys = np.unique(bought * n_products + self.history.products)
         return contains(
@@ -42,7 +40,7 @@ class Split:
 def _truth_of_orders(purchases: Purchases, hidden: NDArray[np.bool_], customers: NDArray[np.int32]) -> Truth:
     """The distinct products of each customer's hidden orders."""
     masked = purchases.keep_orders(hidden)
-    rows = np.repeat(masked.order_customer, masked.order_sizes).astype(np.int64)
+    rows = masked.line_customer.astype(np.int64)
     keys = np.unique(rows * purchases.n_products + masked.products)
     owner = (keys // purchases.n_products).astype(np.int64)
     counts = np.bincount(owner, minlength=purchases.n_customers)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
-from training.candidates.history import Lines
+from training.candidates.history import Lines, numbered_orders
 
 #: Weight of an order one further back, where orders are weighed by their size, or by likeness to the last one.
 LARGE_DECAY, LIKE_DECAY = 0.9, 0.95
@@ -41,8 +41,7 @@ def own_amounts(
     if len(keys) == 0:
         return {name: np.empty(0, dtype=np.float32) for name in AMOUNT_FEATURES}
     n_products, n_rows = history.n_products, len(customers)
-    new_order = (np.diff(lines.orders, prepend=-1) != 0) | (np.diff(lines.rows, prepend=-1) != 0)
-    order_of_line = np.cumsum(new_order) - 1  # the orders asked about, numbered from 0
+    new_order, order_of_line = numbered_orders(lines)
     row, back, day = lines.rows[new_order], lines.back[new_order], history.order_day[lines.orders[new_order]]
     size = np.bincount(order_of_line).astype(np.float64)
     total = np.bincount(row, weights=size, minlength=n_rows)

@@ -80,6 +80,12 @@ def lines_of(history: Purchases, customers: NDArray[np.int32]) -> Lines:
     )
 
 
+def numbered_orders(lines: Lines) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """(lines,) whether each begins an order, and which order it is of, numbered from 0 as they come."""
+    begins = (np.diff(lines.orders, prepend=-1) != 0) | (np.diff(lines.rows, prepend=-1) != 0)
+    return begins, np.cumsum(begins) - 1
+
+
 def own_history(
     history: Purchases, customers: NDArray[np.int32], moment: NDArray[np.float64], *, gap_days: float
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float32]]]:

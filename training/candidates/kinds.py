@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.matrix import Purchases
 from features.schema import C
 from training.candidates.next_order import NextOrder
+from training.candidates.pairs import distinct
 
 #: Kinds fine enough that one of them in an order says something of its products.
 FORESEEN = (C.SUBCATEGORY, C.CATEGORY)
@@ -25,10 +26,8 @@ def in_kinds(history: Purchases, classes: NDArray[np.int32]) -> Purchases:
     n_classes = int(classes.max(initial=-1)) + 1
     of_line = classes[history.products].astype(np.int64)
     known = of_line >= 0
-    order = np.repeat(np.arange(history.n_orders, dtype=np.int64), history.order_sizes)
-    key = order[known] * n_classes + of_line[known]
-    key.sort()
-    key = key[np.diff(key, prepend=-1) != 0]
+    order = history.line_order
+    key = distinct(order[known] * n_classes + of_line[known])
     sizes = np.bincount(key // max(n_classes, 1), minlength=history.n_orders)
     return replace(
         history,

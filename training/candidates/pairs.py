@@ -8,6 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def find(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(wanted,) where each stands in sorted `keys`, and whether it does; where it does not, the place says nothing."""
+    if len(keys) == 0:
+        return np.zeros(wanted.shape, dtype=np.int64), np.zeros(wanted.shape, dtype=bool)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return place, keys[place] == wanted
+
+
 @dataclass(frozen=True)
 class Scored:
     """Scores of pairs: sorted `keys` = row * n_products + product, where row numbers the customers asked about."""
@@ -19,8 +27,8 @@ class Scored:
         """(wanted,) score of each wanted key; `missing` where there is none."""
         if len(self.keys) == 0:
             return np.full(len(wanted), missing, dtype=np.float32)
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[place] == wanted, self.scores[place], missing).astype(np.float32)
+        place, there = find(self.keys, wanted)
+        return np.where(there, self.scores[place], missing).astype(np.float32)
 
     def best(self, depth: int, n_products: int) -> NDArray[np.int64]:
         """Sorted keys of each row's `depth` best scores above 0."""

@@ -51,7 +51,7 @@ def popularity(history: Purchases) -> Popularity:
     back, days = history.orders_from_end, history.order_day
     span = float(np.ptp(days)) if len(days) else 0.0
     window = float(np.clip(span * RECENT_SHARE, *RECENT_DAYS))
-    owner = np.repeat(history.order_customer, history.order_sizes).astype(np.int64)
+    owner = history.line_customer.astype(np.int64)
     pairs, times = np.unique(owner * n_products + history.products, return_counts=True)
     part = np.repeat(1.0 / np.maximum(history.order_sizes, 1), history.order_sizes)
     return Popularity(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases, Terms
+from training.candidates.pairs import find
 from training.candidates.running import Running
 
 Columns = dict[str, NDArray[np.float32]]
@@ -46,8 +47,8 @@ class Prices:
             "quantity": terms.quantity.astype(np.float64),
         }
         self.n_products_ = history.n_products
-        order = np.repeat(np.arange(history.n_orders), history.order_sizes)
-        owner = history.order_customer[order].astype(np.int64)
+        order = history.line_order
+        owner = history.line_customer.astype(np.int64)
         products = history.products.astype(np.int64)
         self.usual_offers_ = float(values["offers"].sum()) / max(n_lines, 1)
         self.of_product_ = Running(products, history.order_day[order], values)
@@ -110,8 +111,7 @@ class Prices:
     ) -> dict[str, NDArray[np.float64]]:
         """The customer's own terms with the product, NaN where it was never bought."""
         wanted = customers[rows].astype(np.int64) * self.n_products_ + products
-        place = np.minimum(np.searchsorted(self.pairs_, wanted), max(len(self.pairs_) - 1, 0))
-        bought = self.pairs_[place] == wanted if len(self.pairs_) else np.zeros(len(wanted), dtype=bool)
+        place, bought = find(self.pairs_, wanted)
 
         def of(name: str) -> NDArray[np.float64]:
             values = self.of_pair_[name]

@@ -22,8 +22,8 @@ class ReorderRates:
     def fit(self, history: Purchases) -> ReorderRates:
         """Rates over every pair of customer and product of a history."""
         n_products = history.n_products
-        order_of_line = np.repeat(np.arange(history.n_orders), history.order_sizes)
-        customer = history.order_customer[order_of_line].astype(np.int64)
+        order_of_line = history.line_order
+        customer = history.line_customer.astype(np.int64)
         key = customer * n_products + history.products
         order = np.argsort(key, kind="stable")
         key, order_of_line = key[order], order_of_line[order]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
-from training.candidates.history import Lines
+from training.candidates.history import Lines, numbered_orders
 
 #: A customer's own gaps count beside so many drawn from what the shop at large does.
 PRIOR_GAPS = 3.0
@@ -87,8 +87,7 @@ def _after_orders_like_the_last(
     place = np.searchsorted(keys, line_key)
     in_last[place[lines.back == 0]] = True
     weight = rarity[lines.products]
-    new_order = (np.diff(lines.orders, prepend=-1) != 0) | (np.diff(lines.rows, prepend=-1) != 0)
-    of = np.cumsum(new_order) - 1  # the orders asked about, numbered from 0
+    new_order, of = numbered_orders(lines)
     row_of = lines.rows[new_order]
     length = np.sqrt(np.bincount(of, weights=weight**2))
     shared = np.bincount(of, weights=np.where(in_last[place], weight**2, 0.0))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
+from training.candidates.pairs import Scored
 from training.candidates.running import Running
 
 #: Days before the moment that a store's sales are counted over; infinite: all.
@@ -22,7 +23,7 @@ class Stores:
         n_orders, n_customers = history.n_orders, history.n_customers
         store = np.full(n_orders, -1) if history.terms is None else history.terms.store
         self.n_products_ = history.n_products
-        order = np.repeat(np.arange(n_orders), history.order_sizes)
+        order = history.line_order
         products = history.products.astype(np.int64)
         known = store[order] >= 0
         self.sold_ = Running(
@@ -37,11 +38,12 @@ class Stores:
         owner = history.order_customer
         weight = np.where((store == self.last_[owner]) & (store >= 0), DECAY**history.orders_from_end, 0.0)
         whole = np.bincount(owner, weights=weight, minlength=n_customers)
-        pair = owner[order].astype(np.int64) * history.n_products + products
+        pair = history.line_customer.astype(np.int64) * history.n_products + products
         there = weight[order] > 0
-        self.pairs_, of = np.unique(pair[there], return_inverse=True)
-        held = np.bincount(of, weights=weight[order][there], minlength=len(self.pairs_))
-        self.shares_ = held / np.maximum(whole[self.pairs_ // max(history.n_products, 1)], 1e-9)
+        pairs, of = np.unique(pair[there], return_inverse=True)
+        held = np.bincount(of, weights=weight[order][there], minlength=len(pairs))
+        shares = held / np.maximum(whole[pairs // max(history.n_products, 1)], 1e-9)
+        self.shares_ = Scored(pairs, shares.astype(np.float32))
         return self
 
     def at(
@@ -61,13 +63,9 @@ class Stores:
         known = store >= 0
         code = np.maximum(store, 0) * self.n_products_ + products
         sold = self.sold_.before(code, moment[rows], *WINDOWS.values())
-        columns = {name: of["orders"] for name, of in zip(WINDOWS, sold, strict=True)}
+        columns: dict[str, NDArray[np.floating]] = {name: of["orders"] for name, of in zip(WINDOWS, sold, strict=True)}
         (anywhere,) = self.total_.before(products, moment[rows], np.inf)
         columns["store_share"] = columns["store_orders"] / np.maximum(anywhere["orders"], 1)
         wanted = customer.astype(np.int64) * self.n_products_ + products
-        share = np.zeros(len(rows))
-        if len(self.pairs_):
-            place = np.minimum(np.searchsorted(self.pairs_, wanted), len(self.pairs_) - 1)
-            share = np.where(self.pairs_[place] == wanted, self.shares_[place], 0.0)
-        columns["own_store_share"] = share
+        columns["own_store_share"] = self.shares_.at(wanted, missing=0.0)
         return {name: np.where(known, values, np.nan).astype(np.float32) for name, values in columns.items()}

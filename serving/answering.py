@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import Request
 
+from serving.metrics import Metrics
 from serving.runtime import Runtime
 from serving.schemas import Recommendations
 
@@ -27,10 +30,14 @@ def count(request: Request, answers: list[Recommendations], *, dry_run: bool = F
     """Count answers by strategy and variant, unless they are not to be counted."""
     if dry_run or not answers:
         return
-    request.scope["strategy"] = answers[0].strategy
-    metrics = runtime_of(request).metrics
+    request.scope["strategy"] = counted(runtime_of(request).metrics, request.scope["path_template"], answers)
+
+
+def counted(metrics: Metrics, route: str, answers: Sequence[Recommendations]) -> str:
+    """Count the answers of one request by strategy and variant; the strategy that the request is counted under."""
     for answer in answers:
-        metrics.count_strategy(request.scope["path_template"], answer.strategy, answer.variant or "")
+        metrics.count_strategy(route, answer.strategy, answer.variant or "")
+    return answers[0].strategy
 
 
 def count_strategy(request: Request, strategy: str) -> None:

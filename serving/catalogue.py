@@ -90,8 +90,7 @@ class Catalogue:
     ids: Sequence[str]
     codes: Mapping[str, int]
     names: Sequence[str | None]
-    prices: Sequence[float | None]
-    price_of: NDArray[np.float64]  # the same; NaN where there is none
+    price_of: NDArray[np.float64]  # NaN where there is none
     in_stock: NDArray[np.bool_]
     offers: Offers
     listed: NDArray[np.float64]  # seconds since 1970; NaN where it is not known
@@ -165,13 +164,12 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32], before: Catal
     texts_before = ((), ()) if before is None else (before.names, before.categories)
     names = _texts(products["name"], texts_before[0]) if of_names is None else of_names.names
     categories = _texts(products["category"], texts_before[1]) if of_categories is None else of_categories.categories
-    prices = products["price"].to_pylist() if of_prices is None else of_prices.prices
+    prices = products["price"].to_pylist() if of_prices is None else [card.price for card in of_prices.cards]
     return Catalogue(
         products=products,
         ids=ids,
         codes={product: code for code, product in enumerate(ids)} if of_ids is None else of_ids.codes,
         names=names,
-        prices=prices,
         price_of=_numbers(products["price"]) if of_prices is None else of_prices.price_of,
         in_stock=in_stock,
         offers=offers,

@@ -17,27 +17,13 @@ from features.settings import server_settings
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
-class _ThisProcess:
-    """The number of this process, asked for once, and once more after a fork."""
-
-    def __init__(self) -> None:
-        self.number = os.getpid()
-        os.register_at_fork(after_in_child=self._ask)
-
-    def _ask(self) -> None:
-        self.number = os.getpid()
-
-    def __call__(self) -> int:
-        return self.number
-
-
 def shared_values() -> Any:
     """The library's class of values in shared files, which asks after a fork alone which process it is in."""
     from prometheus_client import values
 
     lock = threading.Lock()
     made: list[Any] = []
-    theirs: Any = values.MultiProcessValue(_ThisProcess())  # type: ignore[no-untyped-call]
+    theirs: Any = values.MultiProcessValue()  # type: ignore[no-untyped-call]
 
     class Value(theirs):
         """A number in the file of this process."""

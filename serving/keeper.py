@@ -12,7 +12,6 @@ import time
 #: Process ids of the workers that run, and of the one that ended with how it did; told to what this process becomes.
 LEFT, ENDED = "REGULARS_WORKERS_LEFT", "REGULARS_WORKER_ENDED"
 ENDING = (signal.SIGTERM, signal.SIGINT)
-NAME = "regulars-parent"
 #: A worker that ends sooner than this after the last was started is not replaced at once: it would end again.
 _LEAST_SECONDS = 2.0
 
@@ -53,15 +52,15 @@ def keep(server: int, workers: set[int], command: list[str]) -> None:
     sys.exit(0)
 
 
-def name_process() -> None:
-    """Give this process the name that `top` and `ps` show, on Linux."""
+def name_process(name: str) -> None:
+    """Give this process a name that `top` and `ps` show, on Linux; 15 bytes of it count."""
     try:
         with open("/proc/self/comm", "w", encoding="ascii") as file:  # noqa: PTH123
-            file.write(NAME)
+            file.write(name)
     except OSError:
         return
 
 
 if __name__ == "__main__":
-    name_process()
+    name_process("regulars-parent")
     keep(int(sys.argv[1]), {int(worker) for worker in sys.argv[2].split(",")}, sys.argv[3:])

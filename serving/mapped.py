@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,12 +137,13 @@ def _make_apart(scoring: Path, target: Path) -> None:
 
 def make(scoring: Path, target: Path) -> None:
     """Write the mapped files of a scoring, whole or not at all."""
+    read = cache(pq.read_table)
     with new_directory(target) as aside:
-        customers = pq.read_table(scoring / CUSTOMERS)
+        customers = read(scoring / CUSTOMERS)
         for name in TABLES:
             if not (scoring / name).is_file():
                 continue
-            table = customers if name == CUSTOMERS else pq.read_table(scoring / name)
+            table = read(scoring / name)
             if name == RANKED and table["customer_id"].equals(customers["customer_id"]):
                 continue  # everybody has a list, as is usual: one index of ids is enough
             (aside / name).parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +151,8 @@ def make(scoring: Path, target: Path) -> None:
             if "customer_id" in table.column_names:
                 np.save(aside / f"{name}.slots.npy", make_slots(_one(table["customer_id"])), allow_pickle=False)
         if (scoring / RANKED).is_file():
-            write_fronts(load_ranked_lists((scoring / RANKED).parent, verify=False), aside / f"{FRONTS}.npy")
+            ranking = load_ranked_lists((scoring / RANKED).parent, verify=False, table=read)
+            write_fronts(ranking, aside / f"{FRONTS}.npy")
         columns = make_columns(customers)
         (aside / "columns").mkdir()
         arrays = {name: getattr(columns, name) for name in _COLUMN_ARRAYS}

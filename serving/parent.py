@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
-_SET_NAME = 15  # PR_SET_NAME
 #: What stands in the command line of a server: BentoML's own, or ours (see serving.launch).
 _SERVERS = (b"bentoml", b"serving.launch")
 
@@ -19,17 +18,11 @@ def end_with_parent() -> bool:
     if sys.platform != "linux":
         return False
     parent = os.getppid()
-    done = bool(_control(_SET_DEATH_SIGNAL, signal.SIGTERM) == 0)
+    done = bool(ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0) == 0)
     # It may have ended before we asked, or before we were so far as to know who it was.
     if done and (os.getppid() != parent or not is_server(parent)):
         os.kill(os.getpid(), signal.SIGTERM)
     return done
-
-
-def name_process(name: str) -> None:
-    """Give this process a name that `top` and `ps` show, on Linux; 15 bytes of it count."""
-    if sys.platform == "linux":
-        _control(_SET_NAME, name.encode())
 
 
 def is_server(process: int) -> bool:
@@ -39,8 +32,3 @@ def is_server(process: int) -> bool:
     except OSError:  # it is gone, or /proc is not there to say
         return not Path("/proc/self").exists()
     return any(server in line for server in _SERVERS)
-
-
-def _control(option: int, value: int | bytes) -> int:
-    found: int = ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-    return found

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from serving.admission import Admission, Asked
+from serving.answering import counted
 from serving.exchange import is_read
 from serving.gate import PRIVATE
 from serving.handlers import read_question, recommended
@@ -56,13 +57,9 @@ class ShortWay:
             content = _encode(answer)
         except Exception:  # what fails here fails there too, where it is told
             return None
-        metrics = runtime.metrics
-        strategy = ""
-        if not question.dry_run:
-            strategy = answer.strategy
-            metrics.count_strategy(PATH, strategy, answer.variant or "")
         head = _HEAD % (len(content), asked.request_id or new_id().encode())
-        metrics.count(PATH, METHOD, 200, strategy, time.perf_counter() - started)
+        strategy = "" if question.dry_run else counted(runtime.metrics, PATH, [answer])
+        runtime.metrics.count(PATH, METHOD, 200, strategy, time.perf_counter() - started)
         return head + content
 
 

@@ -20,8 +20,8 @@ from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 
 from serving import keeper
-from serving.keeper import ENDING
-from serving.parent import is_server, name_process
+from serving.keeper import ENDING, name_process
+from serving.parent import is_server
 
 log = logging.getLogger("regulars.serving")
 #: How long workers answer on without the process they came from: longer than its successor takes to start.

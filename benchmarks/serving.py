@@ -175,33 +175,47 @@ def load(home: Home, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def two_workers(home: Home, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Throughput of two workers beside one, in turn, as measured and with the load generator's own cost taken out.
+    """Throughput of two workers on two cores beside one on one, in turn: what the load costs is in both alike.
 
-    wrk takes what the servers would use on a machine of few cores. So beside requests a second stand requests for each
-    second of the servers' own CPU, times the workers: what they answer where each has a core to itself.
+    wrk runs on the same cores as the servers, so it takes the same share of each core in both. Beside these stands a
+    worker whose load comes from the other core, with what each worker answers for each second of its own CPU: there
+    two workers share their caches with wrk where one does not.
     """
     bodies = folder / "bodies"
     _seed_events(home, given.customers)
     bodies.write_text("".join(f"{json.dumps(body)}\n" for body in mix(given.customers)), encoding="utf-8")
-    found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    ways = {"one worker, one core": (1, 1), "two workers, two cores": (2, 2), "one worker, two cores": (1, 2)}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(given.rounds):
-        for workers, measured in found.items():
-            with regulars(home, folder, workers=workers) as port:
+        for name, (workers, cores) in ways.items():
+            with _on_cores(cores), regulars(home, folder, workers=workers) as port:
                 wrk(folder, bodies, port, "/v1/recommendations", seconds=2, connections=given.connections)
                 before = _cpu_seconds(port)
                 one = wrk(folder, bodies, port, "/v1/recommendations", given.seconds, given.connections)
                 spent = _cpu_seconds(port) - before
             if one["errors"]:
                 raise SystemExit(f"{one['errors']} errors")
-            measured.append((one["requests"] / one["seconds"], workers * one["requests"] / spent))
-    medians = {n: [statistics.median(column) for column in zip(*each, strict=True)] for n, each in found.items()}
+            found[name].append((one["requests"] / one["seconds"], workers * one["requests"] / spent))
+    medians = {name: [statistics.median(column) for column in zip(*each, strict=True)] for name, each in found.items()}
+    one, two, apart = (medians[name] for name in ways)
     return {
-        "requests_per_second": {n: each[0] for n, each in medians.items()},
-        "requests_per_second_with_a_core_each": {n: each[1] for n, each in medians.items()},
-        "two_to_one": medians[2][0] / medians[1][0],
-        "two_to_one_with_a_core_each": medians[2][1] / medians[1][1],
+        "requests_per_second": {name: each[0] for name, each in medians.items()},
+        "two_to_one": two[0] / one[0],
+        "two_to_one_load_from_another_core": two[0] / apart[0],
+        "two_to_one_load_from_another_core_by_cpu": two[1] / apart[1],
         "rounds": found,
     }
+
+
+@contextmanager
+def _on_cores(n: int) -> Iterator[None]:
+    """Whatever is started within runs on the first n of the cores that this process may use."""
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(every)[:n])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 #: Read by every Python that starts: the collector as it is without our settings.

@@ -160,6 +160,25 @@ def campaign_labels(tables: Mapping[str, Any], as_of: datetime, *, horizon_days:
     return made.select(*keys, C.AS_OF, C.CONTACTED_AT, C.TREATED, RESPONDED, BOUGHT)
 
 
+def contact_labels(tables: Mapping[str, Any], *, until: datetime, horizon_days: int) -> Any:
+    """One row per campaign and customer whom it contacted, where the horizon after that had passed by `until`.
+
+    Columns: campaign_id, customer_id, contacted_at (the first time), channel (then; null where not known), responded (a
+    response to this campaign in [contacted_at, contacted_at + horizon)). Nobody who was held out alone.
+    """
+    keys = [C.CAMPAIGN_ID, C.CUSTOMER_ID]
+    contacts = tables[CONTACTS.name]
+    contacts = contacts.filter(contacts[C.TREATED].fill_null(True))
+    begun = contacts.group_by(keys).aggregate(began=contacts[C.CONTACTED_AT].min())
+    begun = begun.filter(begun.began <= ibis.literal(naive_utc(until) - timedelta(days=horizon_days)))
+    both = contacts.select(*keys, C.CONTACTED_AT, C.CHANNEL).join(begun, keys)
+    first = both.filter(both[C.CONTACTED_AT] == both.began)
+    first = first.group_by([*keys, C.CONTACTED_AT]).aggregate(**{C.CHANNEL: first[C.CHANNEL].min()})
+    first = first.mutate(until=first[C.CONTACTED_AT] + ibis.interval(days=horizon_days))
+    made = _happened(first, tables[RESPONSES.name], C.RESPONDED_AT, keys, RESPONDED)
+    return made.select(*keys, C.CONTACTED_AT, C.CHANNEL, RESPONDED)
+
+
 def assigned_labels(tables: Mapping[str, Any], campaign_id: str, first: datetime, *, horizon_days: int) -> Any:
     """One row per customer whom the campaign first contacted, or held out, in [first, first + horizon), as assigned.
 

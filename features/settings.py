@@ -25,7 +25,7 @@ PREFIX = "REGULARS_"
 #: Names of shops stand in keys, in cookies, in names of environment variables and in labels of metrics.
 TENANT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 #: Models that may be set apart from the others.
-SET_APART = ("churn", "propensity", "value", "uplift")
+SET_APART = ("churn", "propensity", "value", "uplift", "response")
 
 
 class ModelSettings(BaseModel):

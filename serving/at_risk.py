@@ -198,6 +198,7 @@ def _scored(row: dict[str, Any], contacts: Contacts, lang: str | None) -> Scored
         lifetime_value=_finite(row.get("lifetime_value")),
         lifetime_value_low=_finite(row.get("lifetime_value_low")),
         lifetime_value_high=_finite(row.get("lifetime_value_high")),
+        response_probability=_finite(row.get("response_probability")),
     )
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 #: The commands in the order a shop meets them; help shows them so.
 ORDER = (
     *("ingest", "quarantine", "quality", "features", "tune", "train", "evaluate"),
-    *("promote", "rollback", "models", "explain", "fairness", "backtest", "drift", "uplift", "score", "lookback"),
+    *("promote", "rollback", "models", "explain", "fairness", "backtest", "drift", "uplift", "response"),
+    *("score", "lookback"),
     *("nightly", "report", "insight"),
     *("recommend", "at-risk", "contact-list", "contact-results", "serve", "push-live"),
     *("keys", "privacy", "upgrade", "demo", "doctor"),

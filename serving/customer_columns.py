@@ -10,8 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 #: What the list may be sorted by.
-SORTS = ("value_at_risk", "churn_probability", "expected_spend", "spend", "days_since_last_order")
-#: What a contact changes; scores of an earlier release have none.
+RESPONSE = "response_probability"
+SORTS = ("value_at_risk", "churn_probability", "expected_spend", "spend", "days_since_last_order", RESPONSE)
+#: What a contact changes.
 UPLIFT = "uplift"
 
 
@@ -40,21 +41,25 @@ class CustomerColumns:
 def make_columns(table: pa.Table) -> CustomerColumns:
     """From the table of a scoring, whose rows lie by customer_id."""
     active = np.asarray(table["active"].to_numpy(), dtype=bool)
-    numbers = {name: np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=float) for name in SORTS}
-    if UPLIFT in table.column_names:
-        uplift = np.asarray(table[UPLIFT].to_numpy(), dtype=float)
-    else:
-        uplift = np.full(len(active), np.nan)
+    # Scores of an earlier release lack some.
+    numbers = {
+        name: (
+            np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=float)
+            if name in table.column_names
+            else np.full(len(active), np.nan)
+        )
+        for name in (*SORTS, UPLIFT)
+    }
     rows = np.flatnonzero(active).astype(np.int32)
     orders = {}
-    for name, values in numbers.items():
-        keys = -np.nan_to_num(values[rows], nan=-np.inf)
+    for name in SORTS:
+        keys = -np.nan_to_num(numbers[name][rows], nan=-np.inf)
         # The sort is stable: equal keys stand by id, the same on every page.
         orders[name] = rows[np.argsort(keys, kind="stable")]
     stages = table["stage"].combine_chunks().dictionary_encode()
     return CustomerColumns(
         active=active,
-        numbers=numbers | {UPLIFT: uplift},
+        numbers=numbers,
         orders=orders,
         known={name: bool(np.isfinite(values[active]).any()) for name, values in numbers.items()},
         stages=stages.dictionary.to_pylist(),

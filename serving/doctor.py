@@ -25,7 +25,7 @@ from serving.server import answers, is_free
 from serving.state import load_state
 from training.grades import UNUSABLE
 from training.grades import grade as grade_of
-from training.protocols import ACCEPTED, MODELS, UPLIFT
+from training.protocols import ACCEPTED, MODELS, RESPONSE, UPLIFT
 from training.retrain import asked_at, to_retrain
 
 _LIBRARIES = ("bentoml", "duckdb", "feast", "ibis-framework", "implicit", "lightgbm", "mlflow", "pandas", "pyarrow")
@@ -161,17 +161,25 @@ def _trained(home: Home) -> Iterator[Finding]:
             found = f"version {champion.version} learned from lake {champion.data_hash}, which is not the current one"
             yield Finding("trained", model, Status.STALE, found, f"regulars train {model}")
         else:
-            grade = grade_of(model, champion.metrics)
-            told = "" if grade is None else f", predictions {grade.grade} ({grade.why})"
-            found = f"version {champion.version}, {champion.created:%Y-%m-%d %H:%M}{told}"
-            status = Status.LIMITED if grade is not None and grade.grade == UNUSABLE else Status.OK
-            yield Finding("trained", model, status, found)
+            yield _graded(champion)
     # Only where it was ever learned: most shops hold nobody out.
     uplift = registry.resolve(UPLIFT)
     if uplift is not None:
         accepted = uplift.metrics.get(ACCEPTED) == 1.0
         told = "contact lists go by it" if accepted else "; ".join(uplift.notes)
         yield Finding("trained", UPLIFT, Status.OK if accepted else Status.LIMITED, f"version {uplift.version}, {told}")
+    response = registry.resolve(RESPONSE)
+    if response is not None:
+        yield _graded(response)
+
+
+def _graded(champion: ModelVersion) -> Finding:
+    """A champion, and how far its predictions can be relied on."""
+    grade = grade_of(champion.model, champion.metrics)
+    told = "" if grade is None else f", predictions {grade.grade} ({grade.why})"
+    found = f"version {champion.version}, {champion.created:%Y-%m-%d %H:%M}{told}"
+    usable = grade is None or grade.grade != UNUSABLE
+    return Finding("trained", champion.model, Status.OK if usable else Status.LIMITED, found)
 
 
 def _drifted(home: Home) -> Iterator[Finding]:

@@ -59,6 +59,7 @@ _SCORED = {
     "lifetime_value": 610.4,
     "lifetime_value_low": 122.1,
     "lifetime_value_high": 1098.7,
+    "response_probability": 0.14,
 }
 _PLAN_REQUEST = {
     "campaign_id": "june-calls",

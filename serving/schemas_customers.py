@@ -10,7 +10,9 @@ from serving.schemas import Id, ModelGrade, Probability, Recommendations, Text
 
 Stage = Literal["new", "regular", "slipping", "lapsed", "lost"]
 Language = Literal["en", "zh"]
-SortKey = Literal["value_at_risk", "churn_probability", "expected_spend", "spend", "days_since_last_order"]
+SortKey = Literal[
+    "value_at_risk", "churn_probability", "expected_spend", "spend", "days_since_last_order", "response_probability"
+]
 
 
 class AtRiskQuery(Struct, forbid_unknown_fields=True, frozen=True):
@@ -83,6 +85,10 @@ class ScoredCustomer(Struct, frozen=True):
     ] = None
     lifetime_value_low: float | None = None
     lifetime_value_high: float | None = None
+    response_probability: Annotated[
+        float | None,
+        Meta(description="Of a response within the horizon if contacted now; null where no response is learned."),
+    ] = None
 
 
 class AtRiskPage(Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from features.labels import ACTIVE
-from training.protocols import Context
+from training.protocols import RESPONSE, Context
 from training.ranked_lists import RankedLists
 
 #: Columns of customer_scores.Predictions by name, aligned with the frame.
@@ -23,7 +23,7 @@ class Champions:
     """How each kind of model is used.
 
     `horizon` gives the days where no champion fixes them; `frame` gives one row per customer as of a moment:
-    customer_id and the features; `predict` has churn, propensity, value and uplift.
+    customer_id and the features; `predict` has churn, propensity, value, uplift and response.
     """
 
     horizon: Callable[[Context], int]
@@ -39,7 +39,7 @@ def default_champions() -> Champions:
     return Champions(
         horizon=_horizon,
         frame=_frame,
-        predict={"churn": _churn, "propensity": _propensity, "value": _value, "uplift": _uplift},
+        predict={"churn": _churn, "propensity": _propensity, "value": _value, "uplift": _uplift, "response": _response},
         rank=rank_everyone,
     )
 
@@ -103,3 +103,12 @@ def _uplift(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
     from training.uplift_learners import load_learner
 
     return {"uplift": load_learner(bundle).predict(frame)}
+
+
+def _response(bundle: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    from training.bundle import read_manifest
+    from training.response import CHANNEL, ResponseModel
+
+    channel = read_manifest(bundle, kind=RESPONSE, verify=False)["channel"]
+    asked = frame.assign(**{CHANNEL: pd.Series([channel] * len(frame), index=frame.index, dtype=object)})
+    return {"response": ResponseModel.load(bundle).predict_proba(asked)[:, 1]}

@@ -20,6 +20,7 @@ from training.cli_lookback import lookback
 from training.cli_models import grade_text, measured, models, print_notes
 from training.cli_off_policy import off_policy
 from training.cli_trust import explain, fairness
+from training.cli_response import response
 from training.cli_tune import tune
 from training.cli_uplift import uplift
 from training.version_listing import described
@@ -38,6 +39,7 @@ app.command(epilog="Example:  regulars backtest churn --cutoffs 6 --plots pictur
 app.command(epilog="Example:  regulars drift --weeks 8 --plots pictures")(drift)
 app.command(epilog="Example:  regulars lookback --plots pictures")(lookback)
 app.command(epilog="Example:  regulars uplift --json")(uplift)
+app.command(epilog="Example:  regulars response --json")(response)
 app.command(epilog="Example:  regulars report --out report.html --lang zh")(report)
 app.command(epilog="Example:  regulars insight segments --json")(insight)
 

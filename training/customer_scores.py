@@ -41,6 +41,8 @@ SCHEMA = pa.schema(
         *LIFETIME_FIELDS,
         # By how much a contact raises the probability of an order within the horizon; null where it was not learned.
         pa.field("uplift", pa.float64()),
+        # Of a response within the horizon to a contact now, by the usual channel; null where it was not learned.
+        pa.field("response_probability", pa.float64()),
         pa.field("reasons", REASONS, nullable=False),  # why the churn probability is what it is
     ]
 )
@@ -59,6 +61,7 @@ class Predictions:
     categories: Mapping[str, Any] | None = None  # of training.category_propensity, for the manifest
     returns: ReturnCurves | None = None
     uplift: NDArray[np.float64] | None = None
+    response: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ def score_table(profiles: pd.DataFrame, predictions: Predictions, *, horizon_day
         "value_at_risk": value_at_risk(churn, profiles["usual_spend"].to_numpy(float), spend),
         "stage": stages(profiles, horizon_days=horizon_days),
         "uplift": nothing if predictions.uplift is None else np.where(active, predictions.uplift, np.nan),
+        "response_probability": nothing if predictions.response is None else predictions.response,
         **value_columns(predictions.spend_ends, predictions.lifetime, len(profiles)),
         **next_order_columns(profiles, predictions.returns, horizon_days=horizon_days),
         "reasons": pc.if_else(pa.array(active), told, pa.scalar([], type=REASONS)),

@@ -13,6 +13,7 @@ from features.labels import (
     ACTIVE,
     DAYS_TO_NEXT_ORDER,
     LABELS,
+    RESPONDED,
     SPEND_FOLLOWED,
     VISITS_FOLLOWED,
     customer_labels,
@@ -23,7 +24,10 @@ from features.store.feast_store import open_store, point_in_time, register
 from features.store.snapshots import LOCK, WAIT_SECONDS, build_snapshots
 from training.protocols import Context
 
-KEYS = (C.CUSTOMER_ID, C.AS_OF, ACTIVE, *LABELS, DAYS_TO_NEXT_ORDER, VISITS_FOLLOWED, SPEND_FOLLOWED)
+KEYS = (
+    *(C.CUSTOMER_ID, C.CAMPAIGN_ID, C.AS_OF, C.CONTACTED_AT),
+    *(ACTIVE, *LABELS, RESPONDED, DAYS_TO_NEXT_ORDER, VISITS_FOLLOWED, SPEND_FOLLOWED),
+)
 
 
 def horizon_of(context: Context) -> int:
@@ -60,6 +64,18 @@ def examples(
     if customers is not None:
         asked = asked[asked[C.CUSTOMER_ID].isin(customers)].reset_index(drop=True)
     # As they were known then: what came late was not there to predict from.
+    return _with_features(context, asked, moments, known_then=True)
+
+
+def features_of(context: Context, pairs: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
+    """One row per pair of customer_id and as_of, where the customer had a purchase before it: active and features.
+
+    As they were known then. No label is read. Sorted by as_of and customer_id.
+    """
+    moments = [pd.Timestamp(moment).to_pydatetime() for moment in sorted(pairs[C.AS_OF].unique())]
+    columns = [C.CUSTOMER_ID, C.AS_OF, ACTIVE]
+    known = pd.concat([_known(context, moment, horizon_days)[columns] for moment in moments], ignore_index=True)
+    asked = known.merge(pairs[[C.CUSTOMER_ID, C.AS_OF]].drop_duplicates(), on=[C.CUSTOMER_ID, C.AS_OF])
     return _with_features(context, asked, moments, known_then=True)
 
 

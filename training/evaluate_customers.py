@@ -80,6 +80,7 @@ def _metrics_of(backtest: BackTest, predicted: Floats) -> list[Metric]:
         predicted,
         rng=rng,
         resamples=resamples,
+        customers=backtest.test[C.CUSTOMER_ID].to_numpy(object),
     )
 
 
@@ -111,7 +112,7 @@ def told(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str, Mapp
     rarer = happened if backtest.setting.question.is_amount else min(happened, len(backtest.actual) - happened)
     if rarer < FEW_EVENTS:
         notes.append(
-            f"only {rarer} of the {len(backtest.test):,} customers tested are on the rarer side, so every figure is "
+            f"only {rarer} of the {len(backtest.test):,} {backtest.setting.question.asked} tested are on the rarer side, so every figure is "
             "uncertain: see its interval"
         )
     return notes

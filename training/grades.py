@@ -16,7 +16,7 @@ EXCELLENT, GOOD, FAIR, UNUSABLE = "excellent", "good", "fair", "unusable"
 #: From best to worst.
 GRADES = (EXCELLENT, GOOD, FAIR, UNUSABLE)
 #: What each model's predictions are; those of others are not graded.
-PROBABILITIES, AMOUNTS = ("churn", "propensity"), ("value",)
+PROBABILITIES, AMOUNTS = ("churn", "propensity", "response"), ("value",)
 
 
 @dataclass(frozen=True)

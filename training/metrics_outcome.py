@@ -146,26 +146,42 @@ Measure = Callable[[NDArray, NDArray], Mapping[str, float]]
 
 
 def resampled(
-    measure: Measure, actual: NDArray, predicted: NDArray, *, rng: np.random.Generator, resamples: int
+    measure: Measure,
+    actual: NDArray,
+    predicted: NDArray,
+    *,
+    rng: np.random.Generator,
+    resamples: int,
+    customers: NDArray | None = None,
 ) -> dict[str, Floats]:
-    """Each metric of `measure` on `resamples` draws of customers with replacement (Efron 1979)."""
+    """Each metric of `measure` on `resamples` draws of customers with replacement (Efron 1979).
+
+    `customers` (rows,) are ids, where one may have several rows: all of them are drawn together.
+    """
+    rows_of = None if customers is None else _rows_of(customers)
     draws = []
     for _ in range(resamples):
-        rows = rng.integers(0, len(actual), len(actual))
+        rows = rng.integers(0, len(actual), len(actual)) if rows_of is None else _draw(rows_of, rng)
         draws.append(measure(actual[rows], predicted[rows]))
     return {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
 
 
 def with_intervals(
-    measure: Measure, actual: NDArray, predicted: NDArray, *, rng: np.random.Generator, resamples: int = 200
+    measure: Measure,
+    actual: NDArray,
+    predicted: NDArray,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 200,
+    customers: NDArray | None = None,
 ) -> list[Metric]:
-    """Each metric with the ends of its 95% percentile bootstrap interval.
+    """Each metric with the ends of its 95% percentile bootstrap interval; `customers` as in `resampled`.
 
     Draws in which it is not defined (nobody of one class was drawn) do not count; where they are more than
     UNDEFINED of all, there are no ends.
     """
     point = measure(actual, predicted)
-    draws = resampled(measure, actual, predicted, rng=rng, resamples=resamples)
+    draws = resampled(measure, actual, predicted, rng=rng, resamples=resamples, customers=customers)
     found = []
     for name, value in point.items():
         defined = draws[name][np.isfinite(draws[name])]
@@ -175,6 +191,18 @@ def with_intervals(
         else:
             found.append(Metric(name, float(value)))
     return found
+
+
+def _rows_of(customers: NDArray) -> list[NDArray[np.int64]] | None:
+    """The rows of each customer; None where each has one."""
+    _, codes, counts = np.unique(customers, return_inverse=True, return_counts=True)
+    if (counts == 1).all():
+        return None
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+
+
+def _draw(rows_of: Sequence[NDArray[np.int64]], rng: np.random.Generator) -> NDArray[np.int64]:
+    return np.concatenate([rows_of[one] for one in rng.integers(0, len(rows_of), len(rows_of))])
 
 
 def auc_or_nan(happened: Bools, scores: Floats) -> float:

@@ -50,6 +50,7 @@ class Question:
     active_only: bool
     event: str  # in words, with {days}
     config: BoostingConfig
+    asked: str = "customers"  # what a row is
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows the question is asked of."""
@@ -59,6 +60,11 @@ class Question:
     def is_amount(self) -> bool:
         """Whether the answer is an amount; else it is yes or no."""
         return self.label == SPEND
+
+    @property
+    def is_of_order(self) -> bool:
+        """Whether the answer is yes or no by whether an order came."""
+        return self.label in (STOPPED, BOUGHT)
 
 
 QUESTIONS: Mapping[str, Question] = {
@@ -194,7 +200,7 @@ def refit(
 
 def _beside(setting: Setting, rows: pd.DataFrame, until: datetime) -> dict[str, Any]:
     """What a model of an order besides learns from: the waits for it that were known by `until`."""
-    if setting.question.is_amount or any(is_excluded(name, setting.config.exclude) for name in NEEDED):
+    if not setting.question.is_of_order or any(is_excluded(name, setting.config.exclude) for name in NEEDED):
         return {}
     waits = known_waits(rows, until=until, horizon_days=setting.horizon_days)
     return {"waits": waits, "horizon_days": setting.horizon_days}
@@ -262,11 +268,11 @@ def _read(context: Context, setting: Setting, moments: Sequence[datetime]) -> pd
     parts = []
     for moment in moments:
         frame = examples(context, [moment], setting.horizon_days)
-        parts.append(setting.question.rows(frame[_sampled(frame[C.CUSTOMER_ID], share)]))
+        parts.append(setting.question.rows(frame[sampled(frame[C.CUSTOMER_ID], share)]))
     return pd.concat(parts, ignore_index=True)
 
 
-def _sampled(customers: pd.Series, share: float) -> NDArray[np.bool_]:
+def sampled(customers: pd.Series, share: float) -> NDArray[np.bool_]:
     """Whether each customer is in the sample: by a hash of the id, so that it is the same one at every moment."""
     hashed = pd.util.hash_pandas_object(customers, index=False).to_numpy(np.uint64)
     return np.asarray(hashed < np.uint64(share * float(np.iinfo(np.uint64).max)))

@@ -8,7 +8,7 @@ horizon is not thrown away. The bundle holds both, and says up to when each has 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,15 @@ TESTED = "backtest"
 
 def train_outcome(context: Context, into: Path, model: str) -> Trained:
     """A sealed bundle in `into`/bundle, its back-test and pictures. Raises DataError where the data are too few."""
-    setting = read_setting(context, model)
-    backtest = run_backtest(context, setting, with_serving=True)
-    tested = backtest.model
+    return keep_outcome(context, into, run_backtest(context, read_setting(context, model), with_serving=True))
+
+
+def keep_outcome(
+    context: Context, into: Path, backtest: BackTest, *, about: Mapping[str, Any] | None = None
+) -> Trained:
+    """The same of a back-test whose examples are all that the served model may learn from; `about` goes beside it."""
+    setting, tested = backtest.setting, backtest.model
+    model = setting.question.model
     calibrator = tested.intervals_ if setting.question.is_amount else tested.calibrator_
     everything, moments = _everything(backtest), setting.moments
     served = refit(setting, everything, moments.serving, tested.rounds_, calibrator)
@@ -66,14 +72,15 @@ def train_outcome(context: Context, into: Path, model: str) -> Trained:
     as_of = setting.moments.test.isoformat()
     Reference.of(backtest.test, served.features_.names, seen, as_of=as_of).keep(bundle)
     test, horizon = setting.moments.test, timedelta(days=setting.horizon_days)
-    about = {
+    told_of = {
+        **(about or {}),
         "horizon_days": setting.horizon_days,
         "lake": context.lake.version,
         "test_as_of": test.isoformat(),
         "tested_has_seen": test.isoformat(),
-        "served_has_seen": (test + horizon).isoformat(),
+        "served_has_seen": (max(moments.serving) + horizon).isoformat(),
     }
-    seal(bundle, kind=model, about=about)
+    seal(bundle, kind=model, about=told_of)
 
     ours = our_metrics(backtest, tested)
     peers = peer_metrics(backtest)
@@ -170,7 +177,7 @@ def _excluded_nothing(backtest: BackTest) -> list[str]:
 
 def _pictures(backtest: BackTest, into: Path) -> list[Path]:
     setting = backtest.setting
-    who = f"{len(backtest.test):,} {'active ' if setting.question.active_only else ''}customers"
+    who = f"{len(backtest.test):,} {'active ' if setting.question.active_only else ''}{setting.question.asked}"
     title = f"{setting.question.model.capitalize()}: {who} as of {setting.moments.test:%Y-%m-%d}"
     scores: dict[str, Any] = {OURS: backtest.predicted, **backtest.peers}
     if setting.question.is_amount:

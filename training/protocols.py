@@ -19,8 +19,10 @@ MODELS = ("recommender", "churn", "propensity", "value")
 #: Learned where a shop holds customers out by lot, and only then: what a contact changes. Its metric of the second name
 #: is 1 where lists may go by it, else 0.
 UPLIFT, ACCEPTED = "uplift", "accepted"
+#: Learned where a shop tells who responded to its contacts: the probability that a customer does.
+RESPONSE = "response"
 #: All that the registry may hold a champion of.
-REGISTERED = (*MODELS, UPLIFT)
+REGISTERED = (*MODELS, UPLIFT, RESPONSE)
 
 
 @dataclass(frozen=True)

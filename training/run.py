@@ -44,6 +44,7 @@ def default_trainers() -> Mapping[str, Trainer]:
     from training.churn import train_churn
     from training.propensity import train_propensity
     from training.recommender import train_recommender
+    from training.response import train_response
     from training.uplift_training import train_uplift
     from training.value import train_value
 
@@ -53,6 +54,7 @@ def default_trainers() -> Mapping[str, Trainer]:
         "propensity": train_propensity,
         "value": train_value,
         "uplift": train_uplift,
+        "response": train_response,
     }
 
 

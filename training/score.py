@@ -27,7 +27,7 @@ from training.fingerprint import code_hash
 from training.grades import grades
 from training.next_orders import curve_days
 from training.profiles import last_moment, profiles
-from training.protocols import ACCEPTED, MODELS, UPLIFT, Context
+from training.protocols import ACCEPTED, MODELS, RESPONSE, UPLIFT, Context
 from training.ranked_lists import save_ranked_lists
 from training.said import keep_said
 from training.tracking import open_registry
@@ -39,6 +39,8 @@ CURRENT = "CURRENT"
 CUSTOMERS = "customers.parquet"
 RANKING = "ranking"
 RECOMMENDER = "recommender"
+#: Of these there is a champion only in shops that contact their customers and say so.
+OF_CONTACTS = (UPLIFT, RESPONSE)
 #: Scorings kept, the current one included.
 KEPT = 3
 
@@ -70,14 +72,18 @@ def score(context: Context, *, at: datetime, champions: Champions | None = None)
         resolved = {model: registry.resolve(model) for model in MODELS}
         found = {model: version for model, version in resolved.items() if version is not None}
         horizon_days = _horizon(found) or parts.horizon(context)
-        uplift, notes = registry.resolve(UPLIFT), []
-        if uplift is not None and uplift.metrics.get(ACCEPTED) == 1.0:
-            if uplift.horizon_days == horizon_days:
-                found[UPLIFT] = uplift
+        notes = []
+        for model in OF_CONTACTS:
+            champion = registry.resolve(model)
+            # An uplift that says too little is no champion that lists go by.
+            if champion is None or champion.metrics.get(ACCEPTED, 1.0) != 1.0:
+                continue
+            if champion.horizon_days == horizon_days:
+                found[model] = champion
             else:
                 notes.append(
-                    f"uplift version {uplift.version} looks {uplift.horizon_days} days ahead and this scoring "
-                    f"{horizon_days}, so lists do not go by it. Learn it anew:  regulars uplift"
+                    f"{model} version {champion.version} looks {champion.horizon_days} days ahead and this scoring "
+                    f"{horizon_days}, so lists do not go by it. Learn it anew:  regulars {model}"
                 )
         as_of = last_moment(context)
         version = _version(context, found, as_of, horizon_days)
@@ -150,7 +156,11 @@ def _fill(directory: Path, asked: _Asked, *, at: datetime) -> None:
         "grades": grades({model: version.metrics for model, version in found.items() if used[model] is not None}),
         "backtests": {model: backtest(version) for model, version in found.items() if used[model] is not None},
         "notes": notes,
-        "uplift": None if used.get(UPLIFT) is None else _measured_by(asked.bundles[UPLIFT]),
+        "uplift": None if used.get(UPLIFT) is None else _told(asked.bundles[UPLIFT], UPLIFT, "measured_by"),
+        # How customers would be contacted, in the shop's own word.
+        "response_channel": (
+            None if used.get(RESPONSE) is None else _told(asked.bundles[RESPONSE], RESPONSE, "channel")
+        ),
         "campaigns": [one.as_json() for one in campaign_results(context, horizon_days=horizon_days)],
     }
     seal(directory, kind=KIND, about=about)
@@ -205,9 +215,9 @@ def _ranked(asked: _Asked, directory: Path) -> str | None:
     return None
 
 
-def _measured_by(bundle: Path) -> str:
-    """What an uplift was learned from, in words."""
-    told: str = read_manifest(bundle, kind=UPLIFT, verify=False)["measured_by"]
+def _told(bundle: Path, model: str, name: str) -> str | None:
+    """What a bundle says beside its model."""
+    told: str | None = read_manifest(bundle, kind=model, verify=False)[name]
     return told
 
 

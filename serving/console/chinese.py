@@ -273,6 +273,7 @@ CHINESE: Mapping[str, str] = {
     "Everybody who ever ordered, by id.": "所有下过单的客户，按编号查找。",
     "Expected next by {day}": "预计 {day} 前再次下单",
     "Expected spend": "预计消费",
+    "Response if contacted": "联系后的响应概率",
     "Four of five customers like this one are back by {day}": "五分之四的类似客户会在 {day} 前回来",
     "held out": "对照组",
     "Ids are as your order files have them.": "编号与订单文件中的一致。",

@@ -261,6 +261,7 @@ NAMES: Mapping[str, str] = {
     "value_at_risk": "风险金额",
     "churn_probability": "流失概率",
     "expected_spend": "预计消费",
+    "response_probability": "响应概率",
     "spend": "消费",
     "days_since_last_order": "距上次下单的天数",
     "request": "请求",

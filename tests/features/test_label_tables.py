@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, settings
 
-from features.labels import assigned_labels, campaign_labels, category_labels, customer_labels
+from features.labels import assigned_labels, campaign_labels, category_labels, contact_labels, customer_labels
 from tests.features.small_shop import arrow, line, tables_of
 
 AS_OF = datetime(2024, 6, 1)
@@ -80,6 +80,40 @@ def test_campaign_labels_worked_by_hand() -> None:
         ("spring", "eve"): (True, False, False),
         ("summer", "ann"): (True, True, True),
     }
+
+
+def test_contact_labels_worked_by_hand() -> None:
+    contacts = [
+        contact("spring", "ann", "2024-05-02", channel="mail"),
+        contact("spring", "bob", "2024-05-03", channel=None),
+        contact("spring", "bob", "2024-05-05", channel="phone"),  # not the first time
+        contact("spring", "cat", "2024-05-04", treated=False),  # held out
+        contact("spring", "dan", "2024-05-04T00:00", channel="mail"),  # a horizon before the end
+        contact("spring", "eve", "2024-05-04T00:01", channel="mail"),  # its horizon has not passed
+        contact("spring", "fay", "2024-05-01", channel="phone"),
+        contact("spring", "fay", "2024-05-01", channel="mail"),  # at once by two: the first by name
+    ]
+    responses = [
+        response("spring", "ann", "2024-05-29T23:59"),
+        response("spring", "ann", "2024-05-12"),  # twice is once
+        response("spring", "bob", "2024-05-31"),  # 28 days after the first contact: too late
+        response("summer", "dan", "2024-05-06"),  # to another campaign
+        response("spring", "fay", "2024-04-30"),  # before the contact
+    ]
+    shop = {
+        "order_lines": arrow("order_lines", [line("ann", "1", "2024-05-01")]),
+        "contacts": arrow("contacts", contacts),
+        "responses": arrow("responses", responses),
+    }
+    found = contact_labels(tables_of(shop)[0], until=AS_OF, horizon_days=HORIZON).to_pyarrow().to_pylist()
+    told = {row["customer_id"]: (row["contacted_at"].day, row["channel"], row["responded"]) for row in found}
+    assert told == {
+        "ann": (2, "mail", True),
+        "bob": (3, None, False),
+        "dan": (4, "mail", False),
+        "fay": (1, "mail", False),
+    }
+    assert len(found) == len(told)
 
 
 def test_both_arms_of_a_campaign_are_followed_from_its_first_moment_worked_by_hand() -> None:

@@ -24,6 +24,7 @@ from features.horizon import shop_rhythm
 from features.labels import (
     assigned_labels,
     campaign_labels,
+    contact_labels,
     category_labels,
     customer_labels,
     followed_labels,
@@ -131,6 +132,10 @@ LABELS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     ),
     "campaign": (
         lambda tables: campaign_labels(tables, datetime(2024, 5, 20), horizon_days=HORIZON),
+        [C.CAMPAIGN_ID, C.CUSTOMER_ID],
+    ),
+    "contact": (
+        lambda tables: contact_labels(tables, until=datetime(2024, 12, 1), horizon_days=HORIZON),
         [C.CAMPAIGN_ID, C.CUSTOMER_ID],
     ),
     "assigned": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import ibis
@@ -80,5 +81,6 @@ def attribute_names(attributes: Any, entity: Entity) -> dict[str, str]:
 
 
 def row_of(table: Any, entity: Entity, as_of: Any) -> Any:
-    """The table with the moment it is as of, after the keys."""
-    return table.mutate(**{C.AS_OF: ibis.literal(as_of)}).relocate(C.AS_OF, after=entity.keys[-1])
+    """The table with the moment it is as of (a time, or an Ibis value), after the keys."""
+    moment = ibis.literal(as_of) if isinstance(as_of, datetime) else as_of
+    return table.mutate(**{C.AS_OF: moment}).relocate(C.AS_OF, after=entity.keys[-1])

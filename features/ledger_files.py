@@ -77,6 +77,10 @@ class StoredLedger:
 
     def rows(self, table: str, moment: datetime) -> Any:
         """See Ledger."""
+        return self.backend.read_parquet(self.files(table, moment))
+
+    def files(self, table: str, moment: datetime) -> list[str]:
+        """The Parquet files of those rows."""
         folder = self.path / table
         if table in self.epochs:
             folder /= str(bisect_left(self.epochs[table], moment))
@@ -84,7 +88,7 @@ class StoredLedger:
         files = sorted(map(str, folder.glob("*.parquet")))
         if not files:
             raise RegularsError(f"{folder} was removed while it was read. Ask again: it is made anew.")
-        return self.backend.read_parquet(files)
+        return files
 
 
 @dataclass(frozen=True)

@@ -75,13 +75,15 @@ class Snapshot:
 
     `given` names the columns, as table.column, that hold any value in the lake. It comes from the load's record and
     not from the rows, so that the set of features is the same at every moment. `ledger` is that of the tables; one is
-    made in memory when none is given.
+    made in memory when none is given. `now`, an Ibis value, stands for `as_of` where an expression is made for any
+    midnight: then `as_of` is a midnight and nothing but what is relative to it may be read from it.
     """
 
     tables: Mapping[str, Any]
     as_of: datetime
     given: frozenset[str]
     ledger: Ledger | None = None
+    now: Any = None
 
     def has(self, *columns: str) -> bool:
         """Whether all of these columns (table.column) hold any value."""
@@ -89,20 +91,29 @@ class Snapshot:
 
     def before(self, days: int) -> Any:
         """The moment so many days before `as_of`, as an Ibis value."""
-        return ibis.literal(self.as_of - timedelta(days=days))
+        return self._value(self.as_of - timedelta(days=days))
 
     def days_since(self, time: Any) -> Any:
         """Days, with fractions, from a time to `as_of`; both by their whole seconds, so never below 0."""
         return (self._seconds - time.epoch_seconds().floor()) / float(DAY_SECONDS)
 
     @property
-    def _seconds(self) -> int:
-        return _epoch_second(self.as_of)
+    def _seconds(self) -> Any:
+        return _epoch_second(self.as_of) if self.now is None else self.now.epoch_seconds()
+
+    @property
+    def _last_second(self) -> Any:
+        """The last one with a moment before `as_of`."""
+        return _epoch_second(self.as_of - timedelta(microseconds=1)) if self.now is None else self._seconds - 1
+
+    def _value(self, moment: datetime) -> Any:
+        """A moment some days from `as_of` as an Ibis value."""
+        return ibis.literal(moment) if self.now is None else self.now - ibis.interval(days=(self.as_of - moment).days)
 
     def table(self, name: str) -> Any:
         """A contract table's rows of before `as_of`."""
         table = self.tables[name]
-        return table.filter(table[TIMES[name]] < ibis.literal(self.as_of)) if name in TIMES else table
+        return table.filter(table[TIMES[name]] < self._value(self.as_of)) if name in TIMES else table
 
     def relation(self, name: Relation) -> Any:
         """The relation by name. All hold customer_id."""
@@ -145,8 +156,8 @@ class Snapshot:
         orders = self.orders.filter(self.orders.bought)
         by_day = orders.mutate(day=orders[C.ORDERED_AT].truncate("D"))
         visits = by_day.group_by([C.CUSTOMER_ID, "day"]).aggregate(orders=by_day.count())
-        last = _epoch_second(self.as_of - timedelta(microseconds=1))
-        return visits.mutate(days_ago=((last - visits.day.epoch_seconds()) // DAY_SECONDS).cast("int64"))
+        ago = (self._last_second - visits.day.epoch_seconds()) // DAY_SECONDS
+        return visits.mutate(days_ago=ago.cast("int64"))
 
     @cached_property
     def _ledger(self) -> Ledger:
@@ -158,7 +169,8 @@ class Snapshot:
 
     def _holding(self, table: str, moment: datetime) -> Any:
         rows = self._ledger.rows(table, moment)
-        return rows.filter((rows[SINCE] < ibis.literal(moment)) & (rows[UNTIL] >= ibis.literal(moment)))
+        at = self._value(moment)
+        return rows.filter((rows[SINCE] < at) & (rows[UNTIL] >= at))
 
     @cached_property
     def customers(self) -> Any:
@@ -182,8 +194,8 @@ class Snapshot:
         products = self._standing(BREADTH["products"], days=NEW_PRODUCTS_DAYS)
         parts.append((products, ["products"], f"_before_{NEW_PRODUCTS_DAYS}d"))
         table = _side_by_side(table, CUSTOMER, parts)
-        today = (self.as_of - timedelta(microseconds=1) - datetime(1970, 1, 1)).days
-        return table.mutate(today=ibis.literal(today).cast("int64"))
+        today = self._last_second // DAY_SECONDS
+        return table.mutate(today=(ibis.literal(today) if self.now is None else today).cast("int64"))
 
     @cached_property
     def products(self) -> Any:

@@ -27,6 +27,7 @@ from training.grades import UNUSABLE
 from training.grades import grade as grade_of
 from training.protocols import ACCEPTED, MODELS, RESPONSE, UPLIFT
 from training.retrain import asked_at, to_retrain
+from training.versions import ModelVersion
 
 _LIBRARIES = ("bentoml", "duckdb", "feast", "ibis-framework", "implicit", "lightgbm", "mlflow", "pandas", "pyarrow")
 _LEAST_FREE_BYTES = 2 * 1024**3

@@ -19,8 +19,8 @@ from training.cli_insight import insight, picturing, report
 from training.cli_lookback import lookback
 from training.cli_models import grade_text, measured, models, print_notes
 from training.cli_off_policy import off_policy
-from training.cli_trust import explain, fairness
 from training.cli_response import response
+from training.cli_trust import explain, fairness
 from training.cli_tune import tune
 from training.cli_uplift import uplift
 from training.version_listing import described

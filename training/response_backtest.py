@@ -1,4 +1,4 @@
-"""The back-test of responses: learned from earlier contacts, asked about later ones, each a horizon clear of the next."""
+"""The back-test of responses: learned from earlier contacts and asked about later ones, a horizon apart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ from training.response import CHANNEL, ResponseModel
 from training.response_data import WHAT_TO_LOG, days_apart, read_contacts, usual_channel, with_features
 
 QUESTION = Question(
-    RESPONSE, ResponseModel, RESPONDED, False, "a response within {days} days of a contact", BoostingConfig(), "contacts"
+    RESPONSE,
+    ResponseModel,
+    RESPONDED,
+    False,
+    "a response within {days} days of a contact",
+    BoostingConfig(),
+    "contacts",
 )
 #: Share of the contacts, the newest, that is tested on at least, and of those before that rounds are chosen on.
 TEST_SHARE, CHECK_SHARE = 0.25, 0.25

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import pyarrow.parquet as pq
 
 from features import build
+from features.any_midnight import is_midnight, midnight_sql
 from features.build import entity_features, features_of, row_of
 from features.code_hash import code_hash
 from features.definitions import CUSTOMER, ENTITIES, Entity, Feature
-from features.engine import SPARK, connect, save
+from features.engine import SPARK, connect, is_spark, save
 from features.growth import unchanged_until
 from features.home import ASIDE, forget_old, sweep, write_text
 from features.lake import Lake
@@ -33,7 +35,19 @@ CATALOGUE = "catalogue.json"
 #: Folders kept, the newest first: a lake version before may still be read.
 KEPT = 3
 #: The modules of features/ that fix what is computed.
-_CODE = ("build", "customer*", "definitions", "ledger*", "measures", "mixes", "products", "runs", "schema", "snapshot")
+_CODE = (
+    "any_midnight",
+    "build",
+    "customer*",
+    "definitions",
+    "ledger*",
+    "measures",
+    "mixes",
+    "products",
+    "runs",
+    "schema",
+    "snapshot",
+)
 _LIBRARIES = ("ibis-framework", "duckdb")
 _SPARK_CODE, _SPARK_LIBRARIES = ("spark*",), ("pyspark",)
 #: When a snapshot's values could be known: see `_told_at`.
@@ -109,10 +123,8 @@ def build_snapshots(
     own = own_features(settings)
     made = 0
     for moment in missing:
-        taken = take_snapshot(lake, backend, moment)
-        chosen = features_of(taken, entity, own=own)
-        table = entity_features(taken, entity, chosen).order_by(list(entity.keys))
         if not (folder / CATALOGUE).is_file():
+            table, chosen = _asked(lake, backend, moment, entity, own)
             write_text(folder / CATALOGUE, json.dumps(_described(table, entity, chosen), indent=2))
         target = snapshots.file(moment, entity)
         kept = _kept(settings, lake, snapshots, moment, entity)
@@ -122,12 +134,26 @@ def build_snapshots(
             continue
         made += 1
         told_at = _told_at(settings, lake, snapshots, moment, entity)
-        rows = row_of(table, entity, moment).mutate(**{CREATED_AT: ibis.literal(told_at)})
         aside = target.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}")
-        save(rows, aside)
+        # What the shop's own features make of a moment is theirs: they are asked anew at each.
+        if own or is_spark(backend) or not is_midnight(moment):
+            table, _ = _asked(lake, backend, moment, entity, own)
+            save(row_of(table, entity, moment).mutate(**{CREATED_AT: ibis.literal(told_at)}), aside)
+        else:
+            text = midnight_sql(lake, backend, entity, lambda taken: features_of(taken, entity), CREATED_AT)
+            pq.write_table(text.table(lake, backend, moment, told_at), aside, compression="zstd")
         aside.replace(target)
     forget_old(home.features, current=snapshots.path.name, keep=KEPT)
     return snapshots, made
+
+
+def _asked(
+    lake: Lake, backend: Any, moment: datetime, entity: Entity, own: Sequence[Feature]
+) -> tuple[Any, list[Feature]]:
+    """One row per entity as of the moment (Ibis), sorted by its keys, and the features in it."""
+    taken = take_snapshot(lake, backend, moment)
+    chosen = features_of(taken, entity, own=own)
+    return entity_features(taken, entity, chosen).order_by(list(entity.keys)), chosen
 
 
 def _told_at(settings: Settings, lake: Lake, snapshots: Snapshots, moment: datetime, entity: Entity) -> datetime:

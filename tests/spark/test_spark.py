@@ -24,8 +24,8 @@ from features.horizon import shop_rhythm
 from features.labels import (
     assigned_labels,
     campaign_labels,
-    contact_labels,
     category_labels,
+    contact_labels,
     customer_labels,
     followed_labels,
     wait_labels,

@@ -1,4 +1,4 @@
-"""A made-up shop that mails everybody each month and calls a fifth of them too: who is keen answers, most by telephone."""
+"""A made-up shop that writes to everybody, then calls many, and so on: who is keen answers, most by telephone."""
 
 from __future__ import annotations
 

@@ -41,10 +41,12 @@ class MidnightSql:
     def table(self, lake: Lake, backend: Any, moment: datetime, told_at: datetime) -> pa.Table:
         """Keys, as_of, features and `told_at` as of a midnight (naive UTC), computed on a DuckDB backend."""
         ledger = _stored(lake, backend)
-        _lay_lake(lake, backend)
-        for table, days in self.read:
-            files = ledger.files(table, moment - timedelta(days=days))
-            backend.read_parquet(files, table_name=_view(table, days))
+        laid = {_lake_view(name): [str(lake.file(name))] for name in lake.rows}
+        laid |= {_view(table, days): ledger.files(table, moment - timedelta(days=days)) for table, days in self.read}
+        for name, files in laid.items():
+            # Ibis would read the columns' types of each, which the text has no need of.
+            listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+            backend.raw_sql(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
         for name, value in ((_AS_OF, moment), (_TOLD_AT, told_at)):
             backend.raw_sql(f"SET VARIABLE {name} = TIMESTAMP '{value.isoformat(sep=' ')}'")
         found: pa.Table = backend.con.sql(self.sql).to_arrow_table()
@@ -78,7 +80,7 @@ def _make(
     lake: Lake, backend: Any, entity: Entity, choose: Callable[[Snapshot], Iterable[Feature]], created_at: str
 ) -> MidnightSql:
     ledger = _AnyMidnight(_stored(lake, backend))
-    snapshot = Snapshot(_lay_lake(lake, backend), _MADE_AT, columns_given(lake), ledger, now=_variable(_AS_OF))
+    snapshot = Snapshot(_lake_tables(lake, backend), _MADE_AT, columns_given(lake), ledger, now=_variable(_AS_OF))
     table = entity_features(snapshot, entity, list(choose(snapshot))).order_by(list(entity.keys))
     rows = row_of(table, entity, _variable(_AS_OF)).mutate(**{created_at: _variable(_TOLD_AT)})
     sql = str(ibis.to_sql(rows, dialect="duckdb"))
@@ -102,8 +104,12 @@ def _view(table: str, days: int) -> str:
     return f"ledger_{table}_{days}"
 
 
-def _lay_lake(lake: Lake, backend: Any) -> dict[str, Any]:
-    return {name: backend.read_parquet(str(lake.file(name)), table_name=f"lake_{name}") for name in lake.rows}
+def _lake_view(table: str) -> str:
+    return f"lake_{table}"
+
+
+def _lake_tables(lake: Lake, backend: Any) -> dict[str, Any]:
+    return {name: backend.read_parquet(str(lake.file(name)), table_name=_lake_view(name)) for name in lake.rows}
 
 
 def _stored(lake: Lake, backend: Any) -> StoredLedger:

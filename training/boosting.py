@@ -19,6 +19,9 @@ from training.tree_tables import tree_tables
 BOOSTER = "model.txt"
 #: Rows predicted at a time: LightGBM copies what it is given.
 BATCH = 100_000
+#: With fewer rows a tree takes milliseconds: a second thread saves little of them, and where another process holds its
+#: core LightGBM waits for it at every step, fifty times as long.
+ONE_THREAD = 250_000
 #: From so many rows on, making tables of the trees takes less time than it saves.
 MANY = 10_000
 
@@ -53,7 +56,7 @@ class BoostingConfig:
             "lambda_l2": self.lambda_l2,
             "max_bin": self.max_bin,
             "monotone_constraints": list(monotone),
-            "num_threads": self.threads,
+            "num_threads": self.threads if rows >= ONE_THREAD else 1,
             "seed": self.seed,
             "deterministic": True,
             "force_row_wise": True,

@@ -40,6 +40,8 @@ step "$VENV/venv.log" "Empty environment" "$PYTHON" -m venv --without-pip "$VENV
 awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements.lock >"$VENV/uv.lock"
 step "$VENV/uv.log" "Installer" pip_into --no-deps --require-hashes -r "$VENV/uv.lock" || failed uv
 count=$(grep -c '^[^ #]' requirements.lock)
+# Python keeps what it has compiled. Where it may not, every process would compile all that it imports, so it is done once.
+[ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || export UV_COMPILE_BYTECODE=1
 # uv is fast; pip knows the mirrors this machine may be set up for. Either gives the locked versions.
 if ! step "$VENV/packages.log" "The $count locked packages" uv_into sync --require-hashes requirements.lock; then
   say "  $(grep -m 1 -v '^ *$' "$VENV/packages.log" || true)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -113,8 +113,7 @@ def _lake_tables(lake: Lake, backend: Any) -> dict[str, Any]:
 
 
 def _stored(lake: Lake, backend: Any) -> StoredLedger:
-    found: StoredLedger = lake_ledger(lake, backend)
-    return found
+    return cast(StoredLedger, lake_ledger(lake, backend))  # as DuckDB's always is
 
 
 @ibis.udf.scalar.builtin(name="getvariable", signature=((dt.string,), dt.Timestamp(scale=6)))

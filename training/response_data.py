@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,7 +82,8 @@ def _step(at: pd.Series[Any]) -> int:
     days = at.dt.floor("D")
     if days.nunique() <= MOST_MOMENTS:
         return 1
-    return -(-((days.max() - days.min()).days + 1) // MOST_MOMENTS)
+    span = int((days.max() - days.min()).days) + 1
+    return math.ceil(span / MOST_MOMENTS)
 
 
 def _moments(at: pd.Series[Any]) -> pd.Series[Any]:

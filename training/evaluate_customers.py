@@ -111,9 +111,10 @@ def told(backtest: BackTest, ours: Mapping[str, float], peers: Mapping[str, Mapp
     happened = int((backtest.actual > 0).sum())
     rarer = happened if backtest.setting.question.is_amount else min(happened, len(backtest.actual) - happened)
     if rarer < FEW_EVENTS:
-        asked = f"{len(backtest.test):,} {backtest.setting.question.asked}"
+        asked = backtest.setting.question.asked
         notes.append(
-            f"only {rarer} of the {asked} tested are on the rarer side, so every figure is uncertain: see its interval"
+            f"only {rarer} of the {len(backtest.test):,} {asked} tested are on the rarer side, so every figure is "
+            "uncertain: see its interval"
         )
     return notes
 

@@ -164,8 +164,8 @@ SENTENCES: Mapping[str, str] = {
     "{name#} was not beaten on {metric#}: {ours#}, it has {theirs#}": (
         "在 {metric} 上未胜过{name}：{ours}，后者为 {theirs}"
     ),
-    "only {n#} of the {all#} customers tested are on the rarer side, so every figure is uncertain: see its interval": (
-        "测试的 {all} 位客户中只有 {n} 位属于较少的一方，因此每个数字都不确定，请看区间"
+    "only {n#} of the {all#} {what#} tested are on the rarer side, so every figure is uncertain: see its interval": (
+        "测试的 {all} 个{what}中只有 {n} 个属于较少的一方，因此每个数字都不确定，请看区间"
     ),
     "Data: {level#}: {happened#} with and {not_happened#} without to learn from at {moments#} moments, {tested#} "
     "and {not_tested#} to test on, {history#} days of history for {days#} ahead": (
@@ -256,6 +256,8 @@ NAMES: Mapping[str, str] = {
     "limited": "有限",
     "too_few": "过少",
     "too few": "过少",
+    "customers": "客户",
+    "contacts": "联系",
     "learn from": "学习",
     "test on": "测试",
     "value_at_risk": "风险金额",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ class Terms:
     """On what terms products were bought: `quantity`, `paid` and `saved` (shop's discount) of each line of the orders.
 
     Money in the shop's currency; NaN where the shop says nothing. `store` (orders,) code of each order's store, -1
-    where none is known; codes are below `n_stores`.
+    where none is known; codes are below `n_stores`, and number `store_ids` where they were read.
     """
 
     quantity: NDArray[np.float32]
@@ -30,6 +31,7 @@ class Terms:
     saved: NDArray[np.float32]
     store: NDArray[np.int32]
     n_stores: int
+    store_ids: pa.Array | None = None
 
     def keep(self, orders: NDArray[np.bool_], lines: NDArray[np.bool_]) -> Terms:
         """Only the orders and lines where the masks are true."""
@@ -140,6 +142,24 @@ def _floats(column: pa.ChunkedArray) -> NDArray[np.float32]:
     return values
 
 
+_ORDERS = """
+    CREATE OR REPLACE TEMP TABLE regulars_orders AS
+    SELECT customer_id, order_id, min(ordered_at) AS ordered_at, min(store_id) AS store_id,
+           dense_rank() OVER (ORDER BY customer_id) - 1 AS customer,
+           row_number() OVER (ORDER BY customer_id, min(ordered_at), try_cast(order_id AS HUGEINT) NULLS LAST,
+                              order_id) - 1 AS position
+    FROM regulars_lines WHERE quantity > 0 GROUP BY customer_id, order_id
+    """
+_VOCABULARIES = """
+    CREATE OR REPLACE TEMP TABLE regulars_products AS
+    SELECT product_id, row_number() OVER (ORDER BY product_id) - 1 AS product
+    FROM (SELECT DISTINCT product_id FROM regulars_lines WHERE quantity > 0);
+    CREATE OR REPLACE TEMP TABLE regulars_stores AS
+    SELECT store_id, row_number() OVER (ORDER BY store_id) - 1 AS store
+    FROM (SELECT DISTINCT store_id FROM regulars_orders WHERE store_id IS NOT NULL);
+    """
+
+
 def read_purchases(lake: Lake, backend: Any) -> Purchases:
     """All purchases of the lake. An order is (customer_id, order_id) and happened when its first line did.
 
@@ -148,27 +168,41 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
     """
     require_duckdb(backend.name, "reading of purchases in order, which recommendations are learned and ranked from,")
     backend.read_parquet(str(lake.file("order_lines")), table_name="regulars_lines")
-    backend.raw_sql(
-        """
-        CREATE OR REPLACE TEMP TABLE regulars_orders AS
-        SELECT customer_id, order_id, min(ordered_at) AS ordered_at, min(store_id) AS store_id,
-               dense_rank() OVER (ORDER BY customer_id) - 1 AS customer,
-               row_number() OVER (ORDER BY customer_id, min(ordered_at), try_cast(order_id AS HUGEINT) NULLS LAST,
-                                  order_id) - 1 AS position
-        FROM regulars_lines WHERE quantity > 0 GROUP BY customer_id, order_id;
-        CREATE OR REPLACE TEMP TABLE regulars_products AS
-        SELECT product_id, row_number() OVER (ORDER BY product_id) - 1 AS product
-        FROM (SELECT DISTINCT product_id FROM regulars_lines WHERE quantity > 0);
-        """
-    )
+    backend.raw_sql(_ORDERS)
+    backend.raw_sql(_VOCABULARIES)
+    return _in_order(backend)
+
+
+#: Columns of order lines that purchases are made of.
+READ = ("customer_id", "order_id", "product_id", "store_id", "ordered_at", "quantity", "amount", "discount")
+
+
+def purchases_of(lines: pa.Table, product_ids: pa.Array, store_ids: pa.Array) -> Purchases:
+    """The purchases of some customers from all their order lines (READ), coded by a shop's products and stores.
+
+    The same arrays that `read_purchases` gives for these customers. Raises DataError as it does.
+    """
+    with duckdb.connect(config={"threads": 1}) as con:
+        for name, table in {
+            "regulars_lines": lines,
+            "regulars_products": pa.table({"product_id": product_ids, "product": np.arange(len(product_ids))}),
+            "regulars_stores": pa.table({"store_id": store_ids, "store": np.arange(len(store_ids))}),
+        }.items():
+            con.register(name, table)
+        con.execute(_ORDERS)
+        return _in_order(con)
+
+
+def _in_order(database: Any) -> Purchases:
+    """Purchases from the tables regulars_lines, _orders, _products and _stores of a DuckDB."""
+    run = database.execute if isinstance(database, duckdb.DuckDBPyConnection) else database.raw_sql
 
     def fetch(sql: str) -> pa.Table:
-        return backend.raw_sql(sql).to_arrow_table()
+        return run(sql).to_arrow_table()
 
     orders = fetch(
-        "SELECT customer::INTEGER AS customer, epoch_us(ordered_at) AS at, "
-        "CASE WHEN store_id IS NULL THEN -1 ELSE dense_rank() OVER (ORDER BY store_id NULLS LAST) - 1 END::INTEGER "
-        "AS store FROM regulars_orders ORDER BY position"
+        "SELECT customer::INTEGER AS customer, epoch_us(ordered_at) AS at, coalesce(store, -1)::INTEGER AS store "
+        "FROM regulars_orders LEFT JOIN regulars_stores USING (store_id) ORDER BY position"
     )
     if orders.num_rows == 0:
         raise DataError("The lake holds no purchase: no order line has a quantity above 0. Check the quantity column.")
@@ -183,6 +217,7 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
     )
     customers = fetch("SELECT DISTINCT customer_id FROM regulars_orders ORDER BY customer_id")
     products = fetch("SELECT product_id FROM regulars_products ORDER BY product")
+    stores = fetch("SELECT store_id FROM regulars_stores ORDER BY store")
     order_customer = orders["customer"].to_numpy()
     line_order = lines["position"].to_numpy()
     n_customers, n_orders = customers.num_rows, orders.num_rows
@@ -198,6 +233,7 @@ def read_purchases(lake: Lake, backend: Any) -> Purchases:
             paid=_floats(lines["paid"]),
             saved=_floats(lines["saved"]),
             store=orders["store"].to_numpy().astype(np.int32),
-            n_stores=int(orders["store"].to_numpy().max()) + 1,
+            n_stores=stores.num_rows,
+            store_ids=stores["store_id"].combine_chunks(),
         ),
     )

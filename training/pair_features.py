@@ -31,9 +31,9 @@ def own_columns(keys: NDArray[np.int64], own_keys: NDArray[np.int64], own: dict[
     return columns
 
 
-def product_columns(history: Purchases, popular: Popularity, products: NDArray[np.int64]) -> Columns:
+def product_columns(popular: Popularity, products: NDArray[np.int64]) -> Columns:
     """How the whole shop buys each product, as shares that compare between histories of any length."""
-    n_orders, n_customers = max(history.n_orders, 1), max(int((history.orders_per_customer > 0).sum()), 1)
+    n_orders, n_customers = max(popular.n_orders, 1), max(popular.n_customers, 1)
     recent = max(float(popular.recent.sum()), 1.0)
     of_product: Columns = {
         "popular_share": popular.orders / n_orders,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,6 @@ class CandidateSources:
     def fit(self, history: Purchases) -> CandidateSources:
         """Fit every source on the whole history."""
         config = self.config
-        self.history_ = history
         self.gap_days_ = typical_gap_days(history)
         self.popularity_: Popularity = popularity(history)
         taste = decayed(history, TASTE_DECAY)
@@ -131,10 +131,34 @@ class CandidateSources:
             name: self.reorder_.pooled(classes)
             for name, classes in (self.attributes.classes.items() if self.attributes else ())
         }
+        self._ask_about(history)
+        return self
+
+    def _ask_about(self, history: Purchases) -> None:
+        self.history_ = history
         self.taste_ = decayed(history, NEIGHBOUR_DECAY)
         self.recent_ = decayed(history, RECENT_DECAY, least=LEAST_WEIGHT)
         self.last_ = decayed(history, LAST_DECAY, least=LEAST_WEIGHT)
-        return self
+
+    def about(self, history: Purchases, codes: NDArray[np.int32]) -> CandidateSources:
+        """The same sources asked about other customers than all of the history fitted: some of them, by their orders.
+
+        `codes` (customers,) are the numbers that the customers of `history` had when the sources were fitted;
+        products are coded as they were. Answers are those of `table` about the same customers.
+        """
+        found = copy(self)
+        found._ask_about(history)
+        found.als_, found.neighbours_ = self.als_.about(codes), self.neighbours_.about(codes)
+        found.next_order_ = self.next_order_.about(history)
+        found.next_kinds_ = {name: fitted.about(history) for name, fitted in self.next_kinds_.items()}
+        found.prices_, found.stores_ = self.prices_.about(history), self.stores_.about(history)
+        return found
+
+    def at(self, moment: float) -> CandidateSources:
+        """The same for one moment (days since 1970): sales are kept as sums before it, not line by line."""
+        found = copy(self)
+        found.prices_, found.stores_ = self.prices_.at_moment(moment), self.stores_.at_moment(moment)
+        return found
 
     def table(self, customers: NDArray[np.int32], moment: NDArray[np.float64]) -> PairTable:
         """Candidates of `customers` (codes) asked about at `moment` (customers,) days since 1970."""
@@ -144,7 +168,7 @@ class CandidateSources:
         strength = own[f"decay_{ORDER_DECAYS[0]}"] + 0.5 * own[f"decay_{ORDER_DECAYS[1]}"]
         lines = lines_of(history, customers)
         rates = self.reorder_.at(own["last_back"], own_keys % n_products)
-        own |= own_rhythm(history, customers, moment, lines, own_keys, rates)
+        own |= own_rhythm(history, customers, moment, lines, own_keys, rates, self.popularity_.orders)
         own |= own_amounts(history, customers, lines, own_keys)
         own["rank"] = rank_within(own_keys // n_products, strength).astype(np.float32)
         near = self.item_item_.scored(self.recent_[customers])
@@ -185,7 +209,7 @@ class CandidateSources:
             columns[f"{name}_reorder"] = rates_of_kind.of_last(columns["own_last_back"], products)
         columns["reorder_overall"] = self.reorder_.overall_[products]
         columns |= self.recent_popularity_.at(moment, rows, products)
-        columns |= product_columns(history, self.popularity_, products)
+        columns |= product_columns(self.popularity_, products)
         n_own = history.orders_per_customer[customers]
         if self.attributes is not None:
             for name, classes in self.attributes.classes.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,23 +31,30 @@ class AlsCandidates:
             num_threads=self.threads,
         )
         model.fit(weights, show_progress=False)
-        self.model_: Any = model
-        self.weights_ = weights
+        self.user_factors_, self.item_factors_ = model.user_factors, model.item_factors
         return self
+
+    def about(self, codes: NDArray[np.int32]) -> AlsCandidates:
+        """The same asked about some of the customers fitted, `codes`, numbered as they come."""
+        found = copy(self)
+        found.user_factors_ = self.user_factors_[codes]
+        return found
 
     def candidates(self, customers: NDArray[np.int32], depth: int) -> NDArray[np.int64]:
         """Keys of each customer's nearest products, bought before or not."""
-        n_products = self.weights_.shape[1]
+        from implicit.cpu.topk import topk
+
+        n_products = len(self.item_factors_)
         depth = min(depth, n_products)
-        ids, _ = self.model_.recommend(customers, self.weights_[customers], N=depth, filter_already_liked_items=False)
+        ids, _ = topk(self.item_factors_, self.user_factors_[customers], depth, num_threads=self.threads)
         rows = np.arange(len(customers), dtype=np.int64)[:, None]
         keys: NDArray[np.int64] = (rows * n_products + ids)[ids >= 0]
         return keys
 
     def score(self, customers: NDArray[np.int32], keys: NDArray[np.int64]) -> NDArray[np.float32]:
         """(keys,) inner product of customer and product factors."""
-        n_products = self.weights_.shape[1]
-        users = self.model_.user_factors[customers][keys // n_products]
-        items = self.model_.item_factors[keys % n_products]
+        n_products = len(self.item_factors_)
+        users = self.user_factors_[customers][keys // n_products]
+        items = self.item_factors_[keys % n_products]
         scores: NDArray[np.float32] = np.einsum("ij,ij->i", users, items).astype(np.float32)
         return scores

@@ -6,6 +6,7 @@ Most products are bought by too few for a model of their own; what a household n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +53,13 @@ class NextKinds:
         self.place_ = np.full(self.history_.n_products, -1)
         self.place_[self.model_.codes_] = np.arange(len(self.model_.codes_))
         return self
+
+    def about(self, history: Purchases) -> NextKinds:
+        """The same asked about the customers of another history."""
+        found = copy(self)
+        found.history_ = in_kinds(history, self.classes)
+        found.model_ = self.model_.about(found.history_)
+        return found
 
     def at(
         self, customers: NDArray[np.int32], rows: NDArray[np.int64], products: NDArray[np.int64]

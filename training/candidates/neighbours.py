@@ -6,6 +6,8 @@ what the neighbours buy on the whole, and what the order held that followed the 
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -29,7 +31,10 @@ def _unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 class Neighbours:
-    """The `neighbours` customers nearest to each, out of a pool of at most `pool` who ordered twice or more."""
+    """The `neighbours` customers nearest to each, out of a pool of at most `pool` who ordered twice or more.
+
+    `own_` (customers,) is each one's place in the pool, -1 where they are not in it: nobody is their own neighbour.
+    """
 
     def __init__(self, *, neighbours: int = 200, pool: int = 15_000, decay: float = 0.9, seed: int = 0) -> None:
         self.neighbours = neighbours
@@ -44,6 +49,8 @@ class Neighbours:
             rng = np.random.default_rng(self.seed)
             members = np.sort(rng.choice(members, self.pool, replace=False))
         self.members_ = members
+        self.own_ = np.full(history.n_customers, -1, dtype=np.int64)
+        self.own_[members] = np.arange(len(members))
         last = history.customer_start[members + 1] - 1
         bought = np.bincount(history.products, minlength=history.n_products)
         #: A product everybody buys says little of likeness.
@@ -57,16 +64,20 @@ class Neighbours:
         self.next_ = divided(baskets[last])
         return self
 
+    def about(self, codes: NDArray[np.int32]) -> Neighbours:
+        """The same asked about some of the customers fitted, `codes`, numbered as they come."""
+        found = copy(self)
+        found.own_ = self.own_[codes]
+        return found
+
     def scored(self, customers: NDArray[np.int32], vectors: sparse.csr_matrix) -> tuple[Scored, Scored]:
         """Scores of what neighbours buy, and of what they bought next; `vectors` (customers, products) are decayed."""
         n_products = self.taste_.shape[1]
         described = _unit_rows(vectors.multiply(self.rarity_).tocsr())
-        member = np.full(int(max(customers.max(initial=0), self.members_.max(initial=0))) + 1, -1, dtype=np.int64)
-        member[self.members_] = np.arange(len(self.members_))
         found: tuple[list[Scored], list[Scored]] = ([], [])
         for start in range(0, len(customers), _BATCH):
             likeness = (described[start : start + _BATCH] @ self.likeness_).toarray()
-            own = member[customers[start : start + _BATCH]]
+            own = self.own_[customers[start : start + _BATCH]]
             likeness[np.flatnonzero(own >= 0), own[own >= 0]] = 0.0
             k = min(self.neighbours, likeness.shape[1])
             if k == 0:

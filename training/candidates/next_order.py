@@ -6,6 +6,8 @@ no diagonal needs to be forbidden, and buying again is learned with the rest.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
@@ -85,6 +87,12 @@ class NextOrder:
         cross = np.asarray((wanted.T @ weighted).T, dtype=np.float32) - weighted.sum(axis=0)[:, None] * self.mean_
         self.weights_: NDArray[np.float32] = linalg.solve(gram, cross, assume_a="pos", check_finite=False)
         return self
+
+    def about(self, history: Purchases) -> NextOrder:
+        """The same asked about the customers of another history."""
+        found = copy(self)
+        found.baskets_ = history.baskets()
+        return found
 
     def _inputs(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float32]:
         taste = weighted_orders(self.baskets_, starts, ends, decay=self.decay)[:, self.codes_]

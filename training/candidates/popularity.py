@@ -31,6 +31,8 @@ class Popularity:
     in_small_orders: NDArray[np.float32]  # orders that hold it, each divided by its size
     buyers: NDArray[np.float32]
     rebuyers: NDArray[np.float32]
+    n_orders: int
+    n_customers: int  # with an order
 
     @property
     def best_first(self) -> NDArray[np.int32]:
@@ -65,6 +67,8 @@ def popularity(history: Purchases) -> Popularity:
         in_small_orders=np.bincount(history.products, weights=part, minlength=n_products).astype(np.float32),
         buyers=np.bincount(pairs % n_products, minlength=n_products).astype(np.float32),
         rebuyers=np.bincount(pairs[times > 1] % n_products, minlength=n_products).astype(np.float32),
+        n_orders=history.n_orders,
+        n_customers=int((history.orders_per_customer > 0).sum()),
     )
 
 

@@ -6,12 +6,15 @@ longer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases, Terms
 from training.candidates.pairs import find
-from training.candidates.running import Running
+from training.candidates.running import Running, Sales
 
 Columns = dict[str, NDArray[np.float32]]
 #: Days before the moment that discounts are counted over.
@@ -29,34 +32,56 @@ def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.
     return np.where(under > _TINY, over / np.maximum(under, _TINY), np.nan)
 
 
+def _terms(history: Purchases) -> dict[str, NDArray[np.float64]]:
+    """(lines,) what is summed of each line; nothing paid where its terms are not known."""
+    n_lines = len(history.products)
+    unknown = np.full(n_lines, np.nan, dtype=np.float32)
+    terms = history.terms or Terms(unknown, unknown, unknown, np.empty(0, dtype=np.int32), 0)
+    paid, saved = np.nan_to_num(terms.paid).astype(np.float64), np.nan_to_num(terms.saved).astype(np.float64)
+    return {
+        "lines": np.ones(n_lines),
+        "offers": (saved > LEAST_SAVED).astype(np.float64),
+        "paid": paid,
+        "full": paid + saved,
+        "quantity": terms.quantity.astype(np.float64),
+    }
+
+
 class Prices:
     """Running sums of terms by product, and totals by customer and by pair."""
 
     def fit(self, history: Purchases) -> Prices:
         """Every line of a history with its terms; where it has none, all features are unknown."""
-        n_lines = len(history.products)
-        unknown = np.full(n_lines, np.nan, dtype=np.float32)
-        terms = history.terms or Terms(unknown, unknown, unknown, np.empty(0, dtype=np.int32), 0)
-        self.known_ = bool(np.isfinite(terms.paid).any())
-        paid, saved = np.nan_to_num(terms.paid).astype(np.float64), np.nan_to_num(terms.saved).astype(np.float64)
-        values = {
-            "lines": np.ones(n_lines),
-            "offers": (saved > LEAST_SAVED).astype(np.float64),
-            "paid": paid,
-            "full": paid + saved,
-            "quantity": terms.quantity.astype(np.float64),
-        }
+        values = _terms(history)
+        self.known_ = history.terms is not None and bool(np.isfinite(history.terms.paid).any())
         self.n_products_ = history.n_products
-        order = history.line_order
+        self.usual_offers_ = float(values["offers"].sum()) / max(len(history.products), 1)
+        self.of_product_: Sales = Running(
+            history.products.astype(np.int64), history.order_day[history.line_order], values
+        )
+        self._know(history, values)
+        return self
+
+    def about(self, history: Purchases) -> Prices:
+        """The same asked about the customers of another history."""
+        found = copy(self)
+        found._know(history, _terms(history))
+        return found
+
+    def at_moment(self, moment: float) -> Prices:
+        """The same for one moment alone: sums instead of sales."""
+        found = copy(self)
+        found.of_product_ = self.of_product_.at(moment, np.inf, *WINDOWS)
+        return found
+
+    def _know(self, history: Purchases, values: Mapping[str, NDArray[np.float64]]) -> None:
+        """Totals of the history's customers, and of each with each product."""
         owner = history.line_customer.astype(np.int64)
-        products = history.products.astype(np.int64)
-        self.usual_offers_ = float(values["offers"].sum()) / max(n_lines, 1)
-        self.of_product_ = Running(products, history.order_day[order], values)
         self.of_customer_: dict[str, NDArray[np.float64]] = {
             name: np.bincount(owner, weights=of, minlength=history.n_customers).astype(np.float64)
             for name, of in values.items()
         }
-        pair = owner * history.n_products + products
+        pair = owner * history.n_products + history.products
         by_pair = np.argsort(pair, kind="stable")  # within a pair, lines stay in time
         pair = pair[by_pair]
         start = np.flatnonzero(np.diff(pair, prepend=-1))
@@ -65,7 +90,6 @@ class Prices:
         self.of_pair_ = {
             name: np.add.reduceat(of[by_pair], start) if len(start) else of for name, of in values.items()
         } | {f"last_{name}": of[last] for name, of in values.items()}
-        return self
 
     def at(
         self,

@@ -27,10 +27,12 @@ def own_rhythm(
     lines: Lines,
     keys: NDArray[np.int64],
     rates: NDArray[np.float32],
+    bought: NDArray[np.floating],
 ) -> dict[str, NDArray[np.float32]]:
     """Features of `keys`, the sorted pairs of every customer asked about and product they bought.
 
-    `rates` (keys,) is the shop's chance that the product is in the next order, given how long ago it was bought last.
+    `rates` (keys,) is the shop's chance that the product is in the next order, given how long ago it was bought last;
+    `bought` (products,) in how many of the shop's orders each product is.
     hazard: the same from the customer's own gaps in orders as well. share_hazard: how many of the gaps that lasted as
     long as the present one ended now. hazard_days: likewise in days, up to a usual gap from now. share_after_like: the
     share of orders that held it among those that followed an order like the last one. share_lately: decayed share of
@@ -64,7 +66,7 @@ def own_rhythm(
     usual = (history.order_day[last_order] - history.order_day[first_order]) / np.maximum(n_own - 1, 1)
     lasted_days = among_gaps(gap_days >= silent[of])
     ended_days = among_gaps((gap_days >= silent[of]) & (gap_days <= (silent + usual[rows])[of]))
-    after_like = _after_orders_like_the_last(history, lines, len(customers), line_key, keys)
+    after_like = _after_orders_like_the_last(bought, lines, len(customers), line_key, keys)
     held = np.bincount(pair, weights=LATE_DECAY**back, minlength=len(keys))
     whole = (1 - LATE_DECAY ** n_own[rows]) / (1 - LATE_DECAY)
     own = {
@@ -78,11 +80,10 @@ def own_rhythm(
 
 
 def _after_orders_like_the_last(
-    history: Purchases, lines: Lines, n_rows: int, line_key: NDArray[np.int64], keys: NDArray[np.int64]
+    bought: NDArray[np.floating], lines: Lines, n_rows: int, line_key: NDArray[np.int64], keys: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """(keys,) share of each product in the orders after those like the row's last, weighed by likeness."""
-    bought = np.bincount(history.products, minlength=history.n_products)
-    rarity = 1.0 / np.sqrt(bought + 10.0)  # a product everybody buys says little of likeness
+    rarity = 1.0 / np.sqrt(bought.astype(np.float64) + 10.0)  # a product everybody buys says little of likeness
     in_last = np.zeros(len(keys), dtype=bool)
     place = np.searchsorted(keys, line_key)
     in_last[place[lines.back == 0]] = True
@@ -97,5 +98,5 @@ def _after_orders_like_the_last(
     before[np.diff(row_of, prepend=-1) != 0] = 0.0
     total = np.bincount(row_of, weights=before, minlength=n_rows)
     found = np.bincount(place, weights=before[of], minlength=len(keys)).astype(np.float64)
-    share: NDArray[np.float64] = found / np.maximum(total, 1e-12)[keys // history.n_products]
+    share: NDArray[np.float64] = found / np.maximum(total, 1e-12)[keys // len(bought)]
     return share

@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.candidates.pairs import find
+
+Sums = dict[str, NDArray[np.float64]]
+
+
+class Sales(Protocol):
+    """What was sold of codes before moments."""
+
+    def before(self, codes: NDArray[np.int64], moment: NDArray[np.float64], *windows: float) -> list[Sums]:
+        """By window in days, (codes,) sum of each value over the sales of each code in [moment - days, moment)."""
+
+    def at(self, moment: float, *windows: float) -> SalesAt:
+        """The same sums of all codes for one moment and these windows: as small as there are codes, not sales."""
 
 
 class Running:
@@ -25,10 +41,8 @@ class Running:
             for name, of in values.items()
         }
 
-    def before(
-        self, codes: NDArray[np.int64], moment: NDArray[np.float64], *windows: float
-    ) -> list[dict[str, NDArray[np.float64]]]:
-        """By window in days, (codes,) sum of each value over the sales of each code in [moment - days, moment)."""
+    def before(self, codes: NDArray[np.int64], moment: NDArray[np.float64], *windows: float) -> list[Sums]:
+        """See Sales."""
         start = codes * self.span_
         now = np.clip(moment - self.first_, 0.0, self.span_)
         end = np.searchsorted(self.numbers_, start + now, side="left")
@@ -37,3 +51,40 @@ class Running:
             begin = np.searchsorted(self.numbers_, start + np.maximum(now - days, 0.0), side="left")
             found.append({name: sums[end] - sums[begin] for name, sums in self.sums_.items()})
         return found
+
+    def at(self, moment: float, *windows: float) -> SalesAt:
+        """See Sales."""
+        # Half a day from the ends of its code's span, a number tells its code whatever was rounded.
+        codes = np.floor((self.numbers_ + 0.5) / self.span_).astype(np.int64)
+        codes = codes[np.diff(codes, prepend=-1) != 0]
+        sums = self.before(codes, np.full(len(codes), moment), *windows)
+        return SalesAt(moment, codes, dict(zip(map(str, windows), sums, strict=True)))
+
+
+@dataclass(frozen=True)
+class SalesAt:
+    """Sums of sales before one moment: by window, (codes,) of each value. Codes are sorted; of others nothing was sold.
+
+    Raises ValueError when asked about another moment.
+    """
+
+    moment: float
+    codes: NDArray[np.int64]
+    sums: dict[str, Sums]
+
+    def before(self, codes: NDArray[np.int64], moment: NDArray[np.float64], *windows: float) -> list[Sums]:
+        """See Sales."""
+        if (moment != self.moment).any():
+            raise ValueError(f"These sums are of day {self.moment}, and another was asked about")
+        place, there = find(self.codes, codes)
+
+        def of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.where(there, sums[place], 0.0) if len(sums) else np.zeros(len(codes))
+
+        return [{name: of(sums) for name, sums in self.sums[str(days)].items()} for days in windows]
+
+    def at(self, moment: float, *windows: float) -> SalesAt:
+        """See Sales; these windows at most."""
+        if moment != self.moment:
+            raise ValueError(f"These sums are of day {self.moment}, and another was asked about")
+        return SalesAt(moment, self.codes, {str(days): self.sums[str(days)] for days in windows})

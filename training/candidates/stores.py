@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
 from training.candidates.pairs import Scored
-from training.candidates.running import Running
+from training.candidates.running import Running, Sales
 
 #: Days before the moment that a store's sales are counted over; infinite: all.
 WINDOWS = {"store_orders": np.inf, "store_orders_28": 28.0, "store_orders_7": 7.0}
@@ -15,36 +17,57 @@ WINDOWS = {"store_orders": np.inf, "store_orders_28": 28.0, "store_orders_7": 7.
 DECAY = 0.95
 
 
+def _store_of(history: Purchases) -> NDArray[np.integer]:
+    """(orders,) the code of each one's store; -1: not known."""
+    return np.full(history.n_orders, -1) if history.terms is None else history.terms.store
+
+
 class Stores:
     """Sales of each product in each store, and of each customer in the store of their last order."""
 
     def fit(self, history: Purchases) -> Stores:
         """Every line of a history by its store; where none is known, all features are."""
-        n_orders, n_customers = history.n_orders, history.n_customers
-        store = np.full(n_orders, -1) if history.terms is None else history.terms.store
+        store = _store_of(history)
         self.n_products_ = history.n_products
         order = history.line_order
         products = history.products.astype(np.int64)
         known = store[order] >= 0
-        self.sold_ = Running(
+        self.sold_: Sales = Running(
             store[order][known].astype(np.int64) * history.n_products + products[known],
             history.order_day[order][known],
             {"orders": np.ones(int(known.sum()))},
         )
-        self.total_ = Running(products, history.order_day[order], {"orders": np.ones(len(products))})
-        self.last_ = np.full(n_customers, -1)
+        self.total_: Sales = Running(products, history.order_day[order], {"orders": np.ones(len(products))})
+        self._know(history, store)
+        return self
+
+    def about(self, history: Purchases) -> Stores:
+        """The same asked about the customers of another history."""
+        found = copy(self)
+        found._know(history, _store_of(history))
+        return found
+
+    def at_moment(self, moment: float) -> Stores:
+        """The same for one moment alone: sums instead of sales."""
+        found = copy(self)
+        found.sold_ = self.sold_.at(moment, *WINDOWS.values())
+        found.total_ = self.total_.at(moment, np.inf)
+        return found
+
+    def _know(self, history: Purchases, store: NDArray[np.integer]) -> None:
+        """The last store of each of the history's customers, and what they buy there."""
+        self.last_ = np.full(history.n_customers, -1)
         has = history.orders_per_customer > 0
         self.last_[has] = store[history.customer_start[1:][has] - 1]
-        owner = history.order_customer
+        owner, order = history.order_customer, history.line_order
         weight = np.where((store == self.last_[owner]) & (store >= 0), DECAY**history.orders_from_end, 0.0)
-        whole = np.bincount(owner, weights=weight, minlength=n_customers)
-        pair = history.line_customer.astype(np.int64) * history.n_products + products
+        whole = np.bincount(owner, weights=weight, minlength=history.n_customers)
+        pair = history.line_customer.astype(np.int64) * history.n_products + history.products
         there = weight[order] > 0
         pairs, of = np.unique(pair[there], return_inverse=True)
         held = np.bincount(of, weights=weight[order][there], minlength=len(pairs))
         shares = held / np.maximum(whole[pairs // max(history.n_products, 1)], 1e-9)
         self.shares_ = Scored(pairs, shares.astype(np.float32))
-        return self
 
     def at(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +16,14 @@ from features.engine import connect
 from features.matrix import Purchases, day_number
 from features.schema import INTERACTIONS, PRODUCTS, C
 from training.evidence import Evidence
-from training.gather_evidence import gather
+from training.gather_evidence import OwnPurchases, gather, own_purchases
 from training.newcomer_lists import newcomer_lists
 from training.pair_table import CandidateSources
 from training.protocols import Context
 from training.ranked_lists import NO_PRODUCT, RankedLists
 from training.ranking import Ranker
 from training.together import bought_together
-from training.two_stage import recommend
+from training.two_stage import Recommended, recommend
 
 DEPTH = 100
 POPULAR_DEPTH = 1_000
@@ -67,20 +68,50 @@ def _recode(codes: NDArray[np.int32], place: NDArray[np.int32]) -> NDArray[np.in
     return np.where(codes >= 0, place[np.maximum(codes, 0)], NO_PRODUCT).astype(np.int32)
 
 
+def places(purchases: Purchases, products: pa.Table) -> NDArray[np.int32]:
+    """(products,) the row of the catalogue `products` for each product of `purchases`."""
+    found: NDArray[np.int32] = pc.index_in(purchases.product_ids, value_set=products[C.PRODUCT_ID]).to_numpy()
+    return found.astype(np.int32)
+
+
+def lists_of_asked(
+    sources: CandidateSources, ranker: Ranker, place: NDArray[np.int32], *, as_of_day: float
+) -> Recommended:
+    """What is recommended to each customer that the sources are asked about; products are numbered by `place`."""
+    customers = np.arange(sources.history_.n_customers, dtype=np.int32)
+    found = recommend(sources, ranker, customers, np.full(len(customers), as_of_day), depth=DEPTH)
+    return replace(found, lists=_recode(found.lists, place), because=_recode(found.because, place))
+
+
 def rank_all(
     context: Context, purchases: Purchases, sources: CandidateSources, ranker: Ranker, *, as_of: datetime, about: Any
 ) -> RankedLists:
     """Lists of every customer of `purchases` as of `as_of`, by sources fitted on them. Codes number `catalogue`."""
     products = catalogue(context)
-    place = pc.index_in(purchases.product_ids, value_set=products["product_id"]).to_numpy().astype(np.int32)
-    customers = np.arange(purchases.n_customers, dtype=np.int32)
-    moment = np.full(len(customers), day_number(as_of.replace(tzinfo=None)))
-    found = recommend(sources, ranker, customers, moment, depth=DEPTH)
-    evidence, neighbours, lift = _beside(context, purchases, place, products, as_of)
+    place = places(purchases, products)
+    found = lists_of_asked(sources, ranker, place, as_of_day=day_number(as_of.replace(tzinfo=None)))
+    own = own_purchases(purchases, place)
+    return with_the_shop(context, purchases, sources, products, found, own, as_of=as_of, about=about)
+
+
+def with_the_shop(
+    context: Context,
+    purchases: Purchases,
+    sources: CandidateSources,
+    products: pa.Table,
+    found: Recommended,
+    own: OwnPurchases,
+    *,
+    as_of: datetime,
+    about: Any,
+) -> RankedLists:
+    """What was found for each customer, and what the whole shop's orders say beside it."""
+    place = places(purchases, products)
+    evidence, neighbours, lift = _beside(context, purchases, place, products, own, as_of)
     return RankedLists(
-        customers=pa.table({"customer_id": purchases.customer_ids}),
+        customers=pa.table({C.CUSTOMER_ID: purchases.customer_ids}),
         products=products,
-        lists=_recode(found.lists, place),
+        lists=found.lists,
         scores=found.scores,
         sources=found.sources,
         own_orders=found.own_orders,
@@ -89,13 +120,18 @@ def rank_all(
         neighbour_lift=lift,
         about=about,
         evidence=evidence,
-        because=_recode(found.because, place),
+        because=found.because,
         newcomers=newcomer_lists(context, purchases, place, n_products=products.num_rows),
     )
 
 
 def _beside(
-    context: Context, purchases: Purchases, place: NDArray[np.int32], products: pa.Table, as_of: datetime
+    context: Context,
+    purchases: Purchases,
+    place: NDArray[np.int32],
+    products: pa.Table,
+    own: OwnPurchases,
+    as_of: datetime,
 ) -> tuple[Evidence, NDArray[np.int32], NDArray[np.float32]]:
     """The evidence, and the neighbours of each product with their lifts."""
     beside = bought_together(purchases)
@@ -108,6 +144,7 @@ def _beside(
     evidence = gather(
         purchases,
         place,
+        own=own,
         n_products=products.num_rows,
         as_of_day=day_number(as_of.replace(tzinfo=None)),
         against=_against(context, purchases, products),

@@ -14,13 +14,13 @@ from training.evidence import Evidence
 
 @dataclass(frozen=True)
 class OwnPurchases:
-    """One entry per customer and product they bought, sorted by both."""
+    """One entry per customer and product they bought, sorted by both; as in training.evidence.Evidence."""
 
     start: NDArray[np.int64]
-    products: NDArray[np.int64]
-    orders: NDArray[np.int64]
+    products: NDArray[np.int32]
+    orders: NDArray[np.uint16]
     last: NDArray[np.float64]
-    gap: NDArray[np.float64]
+    gap: NDArray[np.float32]
 
 
 def own_purchases(purchases: Purchases, place: NDArray[np.int32]) -> OwnPurchases:
@@ -35,11 +35,11 @@ def own_purchases(purchases: Purchases, place: NDArray[np.int32]) -> OwnPurchase
     times = np.diff(first, append=len(key))
     pairs = key[first]
     return OwnPurchases(
-        start=np.searchsorted(pairs, np.arange(purchases.n_customers + 1) * max(n_products, 1)),
-        products=pairs % max(n_products, 1),
-        orders=times,
+        start=np.searchsorted(pairs, np.arange(purchases.n_customers + 1) * max(n_products, 1)).astype(np.int64),
+        products=(pairs % max(n_products, 1)).astype(np.int32),
+        orders=np.minimum(times, np.iinfo(np.uint16).max).astype(np.uint16),
         last=day[first + times - 1],
-        gap=_median_gap(key, day, first, times),
+        gap=_median_gap(key, day, first, times).astype(np.float32),
     )
 
 
@@ -71,12 +71,14 @@ def gather(
     support: NDArray[np.int32],
     confidence: NDArray[np.float32],
     strength: NDArray[np.float32],
+    own: OwnPurchases | None = None,
 ) -> Evidence:
     """Evidence of all purchases before `as_of_day`; products are numbered by `place`.
 
-    `against` holds customer * n_products + product of what was sent back or disliked.
+    `against` holds customer * n_products + product of what was sent back or disliked; `own` is what `own_purchases`
+    gives, where that is known already.
     """
-    own = own_purchases(purchases, place)
+    own = own_purchases(purchases, place) if own is None else own
     against = np.unique(against)
     days = purchases.order_day
     span = float(as_of_day - days.min()) if len(days) else 0.0
@@ -89,11 +91,11 @@ def gather(
     first_sold = np.full(n_products, np.nan)
     np.fmin.at(first_sold, place[purchases.products], np.repeat(days, purchases.order_sizes))
     return Evidence(
-        own_start=own.start.astype(np.int64),
-        own_products=own.products.astype(np.int32),
-        own_orders=np.minimum(own.orders, np.iinfo(np.uint16).max).astype(np.uint16),
+        own_start=own.start,
+        own_products=own.products,
+        own_orders=own.orders,
         own_last=own.last,
-        own_gap=own.gap.astype(np.float32),
+        own_gap=own.gap,
         against_start=np.searchsorted(against, np.arange(purchases.n_customers + 1) * n_products).astype(np.int64),
         against_products=(against % max(n_products, 1)).astype(np.int32),
         customer_orders=purchases.orders_per_customer.astype(np.int32),

@@ -144,21 +144,32 @@ def rank_everyone(context: Context, bundle: Path) -> RankedLists:
     The lists kept in the bundle when the lake is the one it was trained on; else sources are fitted on the lake as it
     is. Raises DataError when the ranker's features are not those of this code.
     """
-    about = read_manifest(bundle, kind=MODEL)
-    if about["lake"] == context.lake.version:
-        found = load_ranked_lists(bundle / RANKING)
-        if found.evidence is not None:  # else they are of an earlier release
-            return found
+    kept = kept_lists(context, bundle)
+    if kept is not None:
+        return kept
+    purchases, sources = fitted_on_lake(context, bundle)
+    as_of = last_moment(context)
+    return rank_all(
+        context, purchases, sources, Ranker.load(bundle / RANKER), as_of=as_of, about={"as_of": as_of.isoformat()}
+    )
+
+
+def kept_lists(context: Context, bundle: Path) -> RankedLists | None:
+    """The lists of the bundle where they were made on the lake as it is, by this release or one like it; else None."""
+    if read_manifest(bundle, kind=MODEL)["lake"] != context.lake.version:
+        return None
+    found = load_ranked_lists(bundle / RANKING)
+    return None if found.evidence is None else found  # of an earlier release
+
+
+def fitted_on_lake(context: Context, bundle: Path) -> tuple[Purchases, CandidateSources]:
+    """All purchases of the lake, read by DuckDB, and the bundle's sources fitted on them in this process."""
     settings = context.settings
     backend = connect(settings)
     purchases = read_purchases(context.lake, backend)
     attributes = read_attributes(context.lake, backend, purchases)
     config = RecommenderConfig(candidates=_read_config(bundle)).on(threads=settings.threads, seed=settings.seed)
-    sources = CandidateSources(config.candidates, attributes).fit(purchases)
-    as_of = last_moment(context)
-    return rank_all(
-        context, purchases, sources, Ranker.load(bundle / RANKER), as_of=as_of, about={"as_of": as_of.isoformat()}
-    )
+    return purchases, CandidateSources(config.candidates, attributes).fit(purchases)
 
 
 def _write_bundle(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from features.engine import SPARK
-from features.errors import DataError, NotOnSparkError
+from features.errors import DataError
 from features.home import forget_old, new_directory, remove_directory, sweep, write_text
 from features.own import own_code
 from features.terminal import step
@@ -28,7 +29,7 @@ from training.grades import grades
 from training.next_orders import curve_days
 from training.profiles import last_moment, profiles
 from training.protocols import ACCEPTED, MODELS, RESPONSE, UPLIFT, Context
-from training.ranked_lists import save_ranked_lists
+from training.ranked_lists import RankedLists, save_ranked_lists
 from training.said import keep_said
 from training.tracking import open_registry
 from training.versions import ModelVersion, backtest
@@ -206,13 +207,25 @@ def _scoring(model: str, version: ModelVersion) -> str:
 def _ranked(asked: _Asked, directory: Path) -> str | None:
     """Write the ranked lists; why there are none, or None."""
     try:
-        with step(_scoring(RECOMMENDER, asked.found[RECOMMENDER])):
-            ranked = asked.parts.rank(asked.context, asked.bundles[RECOMMENDER])
+        with step(_scoring(RECOMMENDER, asked.found[RECOMMENDER])), _lists(asked) as ranked:
             directory.mkdir()
             save_ranked_lists(ranked, directory)
-    except (DataError, NotOnSparkError) as error:
+    except DataError as error:
         return str(error)
     return None
+
+
+@contextmanager
+def _lists(asked: _Asked) -> Iterator[RankedLists]:
+    """The ranked lists of everybody; those that Spark made lie on disk until the block ends."""
+    bundle = asked.bundles[RECOMMENDER]
+    if asked.context.settings.engine == SPARK:
+        from training.spark_lists import lists_on_spark
+
+        with lists_on_spark(asked.context, bundle) as ranked:
+            yield ranked
+    else:
+        yield asked.parts.rank(asked.context, bundle)
 
 
 def _told(bundle: Path, model: str, name: str) -> str | None:

@@ -18,6 +18,9 @@ import pyspark
 
 SPARK = Path(pyspark.__file__).parent
 MASTER, WORKER = (f"org.apache.spark.deploy.{name}" for name in ("master.Master", "worker.Worker"))
+_WEB = ("--webui-port", "0", "--host", "127.0.0.1")
+#: What a worker's log says once it takes work.
+REGISTERED = "Successfully registered with master"
 #: A worker that says nothing for so long is dead to the master.
 LOST_SECONDS = 10
 #: One core and little memory for each worker. Java and Spark compile little: there is no time for it to pay.
@@ -77,6 +80,12 @@ class Cluster:
                 )
             )
 
+    def start_worker(self) -> str:
+        """One more, of one core; the name of its log."""
+        name = f"worker{len(self.workers)}"
+        self.start(name, WORKER, "--cores", "1", "--memory", "1g", *_WEB, self.url)
+        return name
+
     def wait_for(self, name: str, said: str, *, seconds: float = 60) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -129,13 +138,10 @@ def running_cluster(folder: Path, *, workers: int = 2) -> Iterator[Cluster]:
     """A master and its workers, one core each; all of them are gone afterwards, however it ends."""
     cluster = Cluster(folder, free_port())
     try:
-        web = ("--webui-port", "0", "--host", "127.0.0.1")
-        cluster.start("master", MASTER, "--port", str(cluster.port), *web)
+        cluster.start("master", MASTER, "--port", str(cluster.port), *_WEB)
         cluster.wait_for("master", "Starting Spark master at")
-        for number in range(workers):
-            cluster.start(f"worker{number}", WORKER, "--cores", "1", "--memory", "1g", *web, cluster.url)
-        for number in range(workers):
-            cluster.wait_for(f"worker{number}", "Successfully registered with master")
+        for name in [cluster.start_worker() for _ in range(workers)]:
+            cluster.wait_for(name, REGISTERED)
         yield cluster
     finally:
         cluster.stop()

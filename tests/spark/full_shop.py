@@ -20,6 +20,7 @@ from training.protocols import Context
 
 START, DAYS = datetime(2024, 1, 1), 364
 CUSTOMERS, PRODUCTS = 80, 24
+HORIZON = 28
 
 MAPPING = f"""
 [order_lines]
@@ -71,7 +72,7 @@ def loaded(root: Path) -> Context:
     pd.DataFrame({"customer_id": who, "age": ages, "town": towns}).to_csv(files / "customers.csv", index=False)
     _campaigns(rng, who, files)
     (files / "shop.toml").write_text(MAPPING)
-    settings = load_settings(home=root / "home", threads=1, seed=1, horizon_days=28)
+    settings = load_settings(home=root / "home", threads=1, seed=1, horizon_days=HORIZON)
     ingest("files", settings, mapping=files / "shop.toml", replace=False, now=datetime(2025, 1, 1))
     home = Home(settings.home)
     return Context(settings=settings, home=home, lake=read_lake(home))

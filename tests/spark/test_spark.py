@@ -20,6 +20,7 @@ from features.build import BUILT_IN, entity_features, features_of
 from features.definitions import ENTITIES, Entity
 from features.engine import connect
 from features.errors import DataError, NotOnSparkError, RegularsError
+from features.home import ASIDE
 from features.horizon import shop_rhythm
 from features.labels import (
     assigned_labels,
@@ -35,8 +36,11 @@ from features.schema import C
 from features.snapshot import take_snapshot
 from features.spark import stop_spark
 from tests.spark import full_shop
-from tests.spark.cluster import CONF, Cluster, left_over, running_cluster
+from tests.spark.cluster import CONF, REGISTERED, Cluster, left_over, running_cluster
+from tests.spark.full_recommender import recommender
+from tests.spark.full_shop import HORIZON
 from tests.training.registry.fakes import AT, trained
+from training import spark_lists
 from training.boosting import BoostingConfig
 from training.bundle import read_manifest, seal
 from training.champions import default_champions
@@ -45,6 +49,7 @@ from training.customer_scores import SCHEMA
 from training.dataset import examples
 from training.propensity import PropensityModel
 from training.protocols import Context, Trained
+from training.ranked_lists import load_ranked_lists
 from training.return_backtest import known_waits, with_waits
 from training.run import train
 from training.score import ScoreReport, score
@@ -62,7 +67,6 @@ pytestmark = [
 #: By how much a floating number may differ, of its size: exp() and ln() of Java and C differ in the last bit or two.
 TOLERANCE = 1e-12
 AS_OF = datetime(2024, 9, 1, 13, 30)
-HORIZON = 28
 
 
 @pytest.fixture(scope="session")
@@ -193,7 +197,8 @@ def champions(shop: Context, learned: pd.DataFrame) -> dict[str, Champion]:
 
         return made
 
-    train(shop, list(models), at=AT, trainers={name: trainer(name) for name in models})
+    trainers = {name: trainer(name) for name in models} | {"recommender": recommender}
+    train(shop, list(trainers), at=AT, trainers=trainers)
     predict, registry = default_champions().predict, open_registry(shop.home)
     versions = {name: registry.resolve(name) for name in models}
     return {name: Champion(registry.fetch(v), predict[name], HORIZON) for name, v in versions.items() if v is not None}
@@ -203,6 +208,20 @@ def scores_of(path: Path) -> pd.DataFrame:
     table = pq.read_table(path)
     assert table.schema.equals(SCHEMA)
     return table.to_pandas()
+
+
+def wait_until(true: Callable[[], bool], *, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def blocks_done(context: Any) -> int:
+    """Tasks finished of the stages that run and have more than the two parts of others."""
+    tracker = context.statusTracker()
+    stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+    return max((one.numCompletedTasks for one in stages if one is not None and one.numTasks > 2), default=0)
 
 
 def told(scores: pd.DataFrame) -> list[list[tuple[str, bool, Any]]]:
@@ -221,7 +240,7 @@ def there(champions: dict[str, Champion], on_spark: Context) -> ScoreReport:
 
 def test_everybody_is_scored_alike(there: ScoreReport, shop: Context) -> None:
     here = score(shop, at=AT)
-    assert there.models == here.models == {"recommender": None, "churn": 1, "propensity": 1, "value": 1}
+    assert there.models == here.models == {"recommender": 1, "churn": 1, "propensity": 1, "value": 1}
     assert there.notes == here.notes == ()
     expected, found = (scores_of(report.path / "customers.parquet") for report in (here, there))
     assert len(expected) == here.customers == there.customers == full_shop.CUSTOMERS
@@ -235,6 +254,28 @@ def test_everybody_is_scored_alike(there: ScoreReport, shop: Context) -> None:
     same(found.drop(columns=apart), expected.drop(columns=apart))
     told_of = [read_manifest(report.path, kind="scores") for report in (here, there)]
     assert told_of[0] | {"files": None} == told_of[1] | {"files": None}
+
+
+def arrays_of(folder: Path) -> dict[str, Any]:
+    return {str(file.relative_to(folder)): np.load(file) for file in folder.rglob("*.npy")}
+
+
+def test_everybody_is_recommended_alike(there: ScoreReport, shop: Context) -> None:
+    here = score(shop, at=AT)
+    expected, found = (arrays_of(report.path / "ranking") for report in (here, there))
+    lists = expected["lists.npy"]
+    assert lists.shape == (full_shop.CUSTOMERS, full_shop.PRODUCTS)
+    assert {0, 1, 2} & set(expected["sources.npy"].ravel().tolist())
+    # Scores are of sums of floating numbers, which other shapes of a matrix round otherwise in the last bits.
+    np.testing.assert_allclose(found.pop("scores.npy"), expected.pop("scores.npy"), rtol=1e-5)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+        assert found[name].dtype == array.dtype
+    ranked = [load_ranked_lists(report.path / "ranking") for report in (there, here)]
+    assert ranked[0].customers.equals(ranked[1].customers)
+    assert ranked[0].products.equals(ranked[1].products)
+    assert ranked[0].evidence is not None
+    assert not list(shop.home.lake.glob(f"{ASIDE}*"))
 
 
 def test_what_spark_has_not_yet_is_refused_by_name(on_spark: Context) -> None:
@@ -283,3 +324,33 @@ def test_a_worker_lost_in_mid_job_changes_nothing(
     assert target.read_bytes() == (there.path / "customers.parquet").read_bytes()
     assert executors().size() == 2
     assert [worker.poll() is None for worker in cluster.workers] == [False, True]
+
+
+def test_a_worker_lost_while_lists_are_made_changes_nothing(
+    there: ScoreReport, on_spark: Context, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark_lists, "BLOCK_CUSTOMERS", 6)
+    cluster.wait_for(cluster.start_worker(), REGISTERED)
+    context = connect(on_spark.settings).session.sparkContext
+    executors = context._jsc.sc().getExecutorMemoryStatus
+    wait_until(lambda: executors().size() == 3)
+    registry = open_registry(on_spark.home)
+    version = registry.resolve("recommender")
+    assert version is not None
+    bundle = registry.fetch(version)
+    found: dict[str, Any] = {}
+
+    def make() -> None:
+        with spark_lists.lists_on_spark(on_spark, bundle) as ranked:
+            found.update(lists=np.array(ranked.lists), bought=np.array(ranked.evidence.own_products))
+
+    work = threading.Thread(target=make)
+    work.start()
+    wait_until(lambda: blocks_done(context) >= 2)
+    assert work.is_alive()
+    cluster.kill(cluster.workers[-1])
+    work.join(120)
+    expected = load_ranked_lists(there.path / "ranking")
+    np.testing.assert_array_equal(found["lists"], expected.lists)
+    np.testing.assert_array_equal(found["bought"], expected.evidence.own_products)
+    assert executors().size() == 2

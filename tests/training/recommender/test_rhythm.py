@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from features.matrix import Purchases
 from tests.training.recommender.tiny import purchases, random_orders
 from training.candidates.history import lines_of
 from training.candidates.rhythm import own_rhythm
@@ -15,13 +16,20 @@ from training.ranking import best_round
 ONE = np.array([0], dtype=np.int32)
 
 
+def bought(shop: Purchases) -> NDArray[np.int64]:
+    """In how many orders each product is."""
+    return np.bincount(shop.products, minlength=shop.n_products)
+
+
 def rhythm_of(orders: list[tuple[float, str]], moment: float) -> dict[str, dict[str, float]]:
     """Of one customer's products by name, at rates of 0.5."""
     shop = purchases({"ann": orders})
     lines = lines_of(shop, ONE)
     keys = np.unique(lines.products)
     rates = np.full(len(keys), 0.5, dtype=np.float32)
-    found = own_rhythm(shop, ONE, np.array([moment]), lines, keys, rates, np.bincount(shop.products, minlength=shop.n_products))
+    found = own_rhythm(
+        shop, ONE, np.array([moment]), lines, keys, rates, np.bincount(shop.products, minlength=shop.n_products)
+    )
     names = shop.product_ids.to_pylist()
     return {
         names[key]: {name: float(values[place]) for name, values in found.items()} for place, key in enumerate(keys)
@@ -58,7 +66,15 @@ def test_rhythm_of_a_customer_does_not_depend_on_who_else_is_asked_about() -> No
         lines = lines_of(shop, customers)
         keys = np.unique(lines.rows * shop.n_products + lines.products)
         rates = np.full(len(keys), 0.1, dtype=np.float32)
-        return own_rhythm(shop, customers, np.full(len(customers), 500.0), lines, keys, rates, np.bincount(shop.products, minlength=shop.n_products))
+        return own_rhythm(
+            shop,
+            customers,
+            np.full(len(customers), 500.0),
+            lines,
+            keys,
+            rates,
+            np.bincount(shop.products, minlength=shop.n_products),
+        )
 
     parts = [of(everyone[code : code + 1]) for code in everyone]
     for name, values in of(everyone).items():

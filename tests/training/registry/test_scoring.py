@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from features.engine import require_duckdb
 from features.errors import DataError
 from features.home import ASIDE, Home
 from tests.training.registry.fakes import AT, trained, trained_recommender
@@ -104,17 +103,6 @@ def test_a_shop_without_amounts_has_no_money_columns(home: Home) -> None:
     score(context(home), at=AT, champions=CHAMPIONS)
     assert customers(home)[["spend", "expected_spend", "value_at_risk"]].isna().all(axis=None)
     assert customers(home)["churn_probability"].notna().any()
-
-
-def test_lists_that_spark_cannot_make_are_missed_by_name_and_the_others_score(shop: Home) -> None:
-    def not_there(*_: Any) -> Any:
-        require_duckdb("spark", "ranking of products")
-
-    train_all(shop, "recommender", "propensity")
-    report = score(context(shop), at=AT, champions=replace(CHAMPIONS, rank=not_there))
-    assert (report.models["recommender"], report.models["propensity"]) == (None, 1)
-    assert report.notes[0].startswith('recommender version 1 could not score: engine = "spark" has no ranking of')
-    assert not (report.path / "ranking").exists()
 
 
 def test_a_champion_that_cannot_score_is_named_and_the_others_score(shop: Home) -> None:

@@ -57,6 +57,7 @@ SHORT = (
     Short("audiences", (), "audiences", bench_rows.audiences),
     Short("customers", ("--models", "churn", "--cutoffs", "2"), "customers", bench_rows.customers),
     Short("lifetime", ("--data", "cdnow"), "lifetime", bench_rows.lifetime),
+    Short("response", (), "response", bench_rows.response),
     Short("training", (), "training", bench_rows.training),
     Short("uplift", ("--customers", "5000", "--holdout", "0.5", "--draws", "2"), "uplift", bench_rows.uplift),
     Short(

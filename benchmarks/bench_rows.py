@@ -136,6 +136,15 @@ def lifetime(report: Report) -> Iterator[Row]:
                 yield Row("lifetime", f"{what}: {metric}", "", values[0], peer, values[1], title, highest)
 
 
+def response(report: Report) -> Iterator[Row]:
+    """Who responds to a contact beside the best peer of each metric."""
+    data = f"Complete Journey, {report['data']['tested_contacts']:,} contacts from {report['data']['tested_from']} on"
+    for metric, highest in {"auc": True, "average_precision": True, "brier": False, "ece": False}.items():
+        peer = _best(report["results"], metric, highest=highest)
+        values = report["results"][OURS][metric], report["results"][peer][metric]
+        yield Row("response", metric, "", values[0], peer, values[1], data, highest)
+
+
 def training(report: Report) -> Iterator[Row]:
     """Seconds that churn, propensity and value take to learn."""
     data = f"Complete Journey, {report['moments_learned_from']} moments"

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import bench
 from benchmarks.bench import LOG_LINES, SHORT, Short
 from benchmarks.bench_page import page, times_better
-from benchmarks.bench_rows import LIMIT, Row, recommender, serving, survival
+from benchmarks.bench_rows import LIMIT, Row, recommender, response, serving, survival
 
 ROOT = Path(bench.__file__).parent
 #: They read others' reports, write the README's blocks, make shops, or want hours or an environment of their own.
@@ -42,6 +42,22 @@ def test_the_best_peer_of_each_metric_stands_beside_ours() -> None:
     assert rows["ndcg@10", "EASE"].ratio == pytest.approx(0.5)
     assert not rows["ndcg@10", "EASE"].ahead
     assert ("recall@10", "EASE") not in rows
+
+
+def test_a_peer_without_probabilities_is_not_asked_how_far_they_hold() -> None:
+    found = {
+        "regulars": {"auc": 0.8, "average_precision": 0.4, "brier": 0.1, "ece": 0.02},
+        "rfm_logistic": {"auc": 0.7, "average_precision": 0.3, "brier": 0.2, "ece": 0.01},
+        "past_responses": {"auc": 0.75, "average_precision": 0.2},
+    }
+    rows = list(response({"results": found, "data": {"tested_contacts": 1709, "tested_from": "2017-10-18"}}))
+    assert [(row.what, row.peer, row.ahead) for row in rows] == [
+        ("auc", "past_responses", True),
+        ("average_precision", "rfm_logistic", True),
+        ("brier", "rfm_logistic", True),
+        ("ece", "rfm_logistic", False),
+    ]
+    assert rows[0].data == "Complete Journey, 1,709 contacts from 2017-10-18 on"
 
 
 def test_a_limit_stands_in_for_a_peer_where_nobody_else_does_it() -> None:

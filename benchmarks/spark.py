@@ -6,10 +6,12 @@ For each size (copies of Complete Journey, see benchmarks.big_shop; 100 takes ho
 loading its order lines from one CSV and its products from Parquet into an empty lake, which must come out the same; the
 ledger, which is made once for a version of the lake; all customer and all product features as of the middle of the
 data's last month, written to Parquet; the labels of that moment; and churn, propensity and value of everybody with
-reasons, by small models learned on the first size. Spark runs in one process on `--threads` cores, or where `--master`
+reasons, and ranked lists of everybody (sources fitted anew in one process, customers asked on executors), by small
+models and a small ranker learned on the first size. Spark runs in one process on `--threads` cores, or where `--master`
 says. Every task is a process of its own. Time counts from the first request to the last file and leaves out starting
 Spark, which is told apart; memory is the most that the process and all below it held at once (resident, every 0.2 s).
-First, on Complete Journey as it is, every feature of all four entities and every label of customers is compared.
+First, on Complete Journey as it is, every feature of all four entities and every label of customers is compared, and
+candidates by the factors of MLlib with those of implicit; of every size, the ranked lists.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from benchmarks.big_shop import big_shop
+from benchmarks.spark_lists import compare_als, compare_lists, fit_sources, learn_lists, rank
 from features.build import entity_features, features_of
 from features.definitions import CUSTOMER, ENTITIES, PRODUCT, Entity
 from features.engine import connect, save
@@ -49,13 +52,16 @@ from training.dataset import examples, features_as_of
 from training.profiles import profiles
 from training.propensity import PropensityModel
 from training.protocols import Context
+from training.recommender import MODEL
 from training.value import ValueModel
 
 OUT = Path(__file__).parent / "out" / "spark.json"
 LINES = 1_468_000  # of one copy: a few less than there are
 LOADED = datetime(2018, 6, 1)
 AS_OF, LEARNED, HORIZON = datetime(2017, 12, 15), datetime(2017, 11, 1), 28
-START, INGEST, LEDGER, FEATURES, LABELS, SCORES = TASKS = ("start", "ingest", "ledger", "features", "labels", "scores")
+START, INGEST, LEDGER, FEATURES, LABELS, SCORES, FIT, LISTS = TASKS = (
+    *("start", "ingest", "ledger", "features", "labels", "scores", "fit", "lists"),
+)
 ENGINES = ("duckdb", "spark")
 #: Columns of the order lines that Complete Journey has.
 GIVEN = ("order_id", "customer_id", "product_id", "ordered_at", "quantity", "amount", "discount", "coupon", "store_id")
@@ -86,6 +92,10 @@ def task(name: str, settings: Settings, models: Path) -> None:
         save(customer_labels(lake.tables(backend), AS_OF, horizon_days=HORIZON), out)
     elif name == SCORES:
         _score(Context(settings, Home(settings.home), lake), models, out)
+    elif name == FIT:
+        fit_sources(Context(settings, Home(settings.home), lake), models / MODEL)
+    elif name == LISTS:
+        rank(Context(settings, Home(settings.home), lake), models / MODEL, out.with_suffix(""))
     print(json.dumps({"seconds": time.perf_counter() - started}))
 
 
@@ -259,9 +269,13 @@ def main() -> None:
         lake = big_shop(Home(root), copies * LINES, threads=arguments.threads)
         if "alike" not in results and not arguments.unchecked:
             results["alike"] = compare(Home(root / "small"), arguments.threads)
+            results["als"] = compare_als(Home(root / "small"), arguments.threads)
         write_files(lake, root / "files")
-        if SCORES in arguments.only and not models.exists():
-            learn(Context(Settings(home=root, threads=arguments.threads), Home(root), lake), models)
+        here = Context(Settings(home=root, threads=arguments.threads), Home(root), lake)
+        if SCORES in arguments.only and not (models / "churn").exists():
+            learn(here, models)
+        if {FIT, LISTS} & set(arguments.only) and not (models / MODEL).exists():
+            learn_lists(here, models / MODEL, before=LEARNED, horizon_days=HORIZON)
         same = ["--home", str(arguments.home), "--copies", str(copies), "--threads", str(arguments.threads)]
         same += ["--master", arguments.master] if arguments.master else []
         found = {
@@ -270,6 +284,10 @@ def main() -> None:
         }
         if INGEST in arguments.only:
             compare_loaded(root)
+        if LISTS in arguments.only:
+            results.setdefault("lists", {})[str(copies)] = compare_lists(
+                *(root / f"{engine}-{LISTS}" for engine in ENGINES)
+            )
         results["sizes"][str(copies)] = {"lines": lake.rows["order_lines"], **found}
         report(copies, lake.rows["order_lines"], found)
         OUT.parent.mkdir(exist_ok=True)

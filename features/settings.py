@@ -97,6 +97,9 @@ class Settings(BaseSettings):
         None,
         description="Where Spark runs, for instance spark://host:7077; unset: in this process, on `threads` cores.",
     )
+    spark_als: bool = Field(
+        False, description="With engine spark: the factors of ranked lists by Spark's MLlib, not in this process."
+    )
     spark_conf: dict[str, str] = Field(
         {}, description='Settings of Spark\'s own: [spark_conf] with "spark.executor.memory" = "8g".'
     )

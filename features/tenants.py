@@ -27,7 +27,9 @@ OF_SERVER = frozenset({"home", "tenants", "tenant", "host", "port", "workers", "
     "otlp_endpoint"
 }
 #: Of the machine: a shop that does not set them has those of the server.
-OF_MACHINE = frozenset({"threads", "memory_limit", "engine", "spark_master", "spark_conf", "answer_ms", "who"})
+OF_MACHINE = frozenset(
+    {"threads", "memory_limit", "engine", "spark_master", "spark_als", "spark_conf", "answer_ms", "who"}
+)
 _PATHS = ("features_file", "rules_file", "experiments_file", "fallback_file")
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.engine import connect
-from features.errors import DataError, NotOnSparkError
+from features.errors import DataError
 from features.home import Home, write_text
 from features.labels import ACTIVE, customer_labels, until_known
 from features.schema import CONTACTS, C
@@ -94,8 +94,8 @@ def look_back(context: Context, said: Path, *, at: datetime) -> Lookback:
     ]
     if about["models"].get(RECOMMENDER) is not None and table[PRODUCTS].null_count < len(table):
         try:
-            judged.append(judge_lists(context, about, table, backend))
-        except (DataError, NotOnSparkError) as error:
+            judged.append(judge_lists(context, about, table))
+        except DataError as error:
             notes.append(f"{RECOMMENDER}: {error}")
     return Lookback(
         as_of=as_of.isoformat(),

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.engine import connect_duckdb
 from features.matrix import day_number, read_purchases
 from features.schema import C
 from features.snapshot import naive_utc
@@ -28,8 +29,12 @@ RECOMMENDER, RANKED_BY = "recommender", "ndcg@10"
 OF_LISTS = ("recall@10", "ndcg@10", "phr@10", "recall@20", "ndcg@20")
 
 
-def judge_lists(context: Context, about: Mapping[str, Any], table: pa.Table, backend: Any) -> Judged:
-    """The ranked lists, by what customers who came back bought within the horizon, as their back-test counts."""
+def judge_lists(context: Context, about: Mapping[str, Any], table: pa.Table) -> Judged:
+    """The ranked lists, by what customers who came back bought within the horizon, as their back-test counts.
+
+    Purchases are read in this process by DuckDB whatever the engine, as they are where lists are made.
+    """
+    backend = connect_duckdb(context.settings)
     purchases = read_purchases(context.lake, backend)
     as_of = naive_utc(datetime.fromisoformat(about["as_of"]))
     known = table.filter(table[PRODUCTS].is_valid())

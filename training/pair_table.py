@@ -99,8 +99,8 @@ class CandidateSources:
         self.config = config
         self.attributes = attributes
 
-    def fit(self, history: Purchases) -> CandidateSources:
-        """Fit every source on the whole history."""
+    def fit(self, history: Purchases, *, als: AlsCandidates | None = None) -> CandidateSources:
+        """Fit every source on the whole history; `als` says who factorises it, if not implicit in this process."""
         config = self.config
         self.gap_days_ = typical_gap_days(history)
         self.popularity_: Popularity = popularity(history)
@@ -110,7 +110,8 @@ class CandidateSources:
         with ThreadPoolExecutor(config.threads) as pool:
             item_item = pool.submit(ItemItemCandidates(threads=1).fit, taste)
             next_order = pool.submit(NextOrder(products=config.linear_products).fit, history)
-            als = pool.submit(AlsCandidates(factors=config.factors, threads=1, seed=config.seed).fit, taste)
+            als = als or AlsCandidates(factors=config.factors, threads=1, seed=config.seed)
+            factors = pool.submit(als.fit, taste)
             transitions = pool.submit(Transitions().fit, history)
             neighbours = Neighbours(pool=config.pool, decay=NEIGHBOUR_DECAY, seed=config.seed)
             alike = pool.submit(neighbours.fit, history)
@@ -122,7 +123,7 @@ class CandidateSources:
                 for name, classes in (self.attributes.classes.items() if self.attributes else ())
                 if name in FORESEEN
             }
-        self.item_item_, self.next_order_, self.als_ = item_item.result(), next_order.result(), als.result()
+        self.item_item_, self.next_order_, self.als_ = item_item.result(), next_order.result(), factors.result()
         self.transitions_, self.neighbours_ = transitions.result(), alike.result()
         self.reorder_, self.recent_popularity_ = reorder.result(), recent.result()
         self.prices_, self.stores_ = prices.result(), stores.result()

@@ -8,7 +8,7 @@ so the lists know the latest purchases while the registered figures belong to th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -25,6 +25,7 @@ from features.horizon import shop_rhythm
 from features.matrix import Purchases, day_number, read_purchases
 from training.baselines import baselines
 from training.bundle import read_manifest, seal
+from training.candidates.als import AlsCandidates
 from training.candidates.attributes import Attributes, read_attributes
 from training.everyone import rank_all
 from training.examples import NOBODY
@@ -162,14 +163,20 @@ def kept_lists(context: Context, bundle: Path) -> RankedLists | None:
     return None if found.evidence is None else found  # of an earlier release
 
 
-def fitted_on_lake(context: Context, bundle: Path) -> tuple[Purchases, CandidateSources]:
-    """All purchases of the lake, read by DuckDB, and the bundle's sources fitted on them in this process."""
+def fitted_on_lake(
+    context: Context, bundle: Path, *, als: Callable[[CandidateConfig], AlsCandidates] | None = None
+) -> tuple[Purchases, CandidateSources]:
+    """All purchases of the lake, read by DuckDB, and the bundle's sources fitted on them in this process.
+
+    `als` makes who factorises them, if not implicit in this process.
+    """
     settings = context.settings
     backend = connect(settings)
     purchases = read_purchases(context.lake, backend)
     attributes = read_attributes(context.lake, backend, purchases)
     config = RecommenderConfig(candidates=_read_config(bundle)).on(threads=settings.threads, seed=settings.seed)
-    return purchases, CandidateSources(config.candidates, attributes).fit(purchases)
+    factorises = None if als is None else als(config.candidates)
+    return purchases, CandidateSources(config.candidates, attributes).fit(purchases, als=factorises)
 
 
 def _write_bundle(

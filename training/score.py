@@ -262,6 +262,7 @@ def _version(context: Context, found: Mapping[str, ModelVersion], as_of: datetim
         "currency": context.settings.currency,
         "code": code_hash(),
         "engine": context.settings.engine,  # the last bits of features differ
+        "spark_als": context.settings.spark_als,
         "own_features": hashlib.sha256(own_code(context.settings)).hexdigest(),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]

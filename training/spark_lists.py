@@ -1,9 +1,10 @@
 """Everybody's ranked lists made on Spark: the lists of one machine, customers spread over executors in blocks.
 
-This process fits the candidate sources on all purchases, as models are learned in one process, and writes them once
-into the data home. Every executor maps those files, makes the purchases of a block of customers from their order lines
-by the SQL of one machine, asks the sources about them and ranks. Rows lie in Parquet files until they become the arrays
-of the server, on disk: no customer's row is held by this process.
+This process fits the candidate sources on all purchases, as models are learned in one process (their factors by MLlib
+where `spark_als` says so), and writes them once into the data home. Every executor maps those files, makes the
+purchases of a block of customers from their order lines by the SQL of one machine, asks the sources about them and
+ranks. Rows lie in Parquet files until they become the arrays of the server, on disk: no customer's row is held by this
+process.
 """
 
 from __future__ import annotations
@@ -28,15 +29,17 @@ from features.schema import ORDER_LINES, C
 from features.scratch import scratch_folder
 from features.spark import said_plainly
 from features.spark_backend import spark_schema
+from training.candidates.als import AlsCandidates
 from training.everyone import DEPTH, catalogue, lists_of_asked, places, with_the_shop
 from training.fitted_files import load_sources, save_sources
 from training.gather_evidence import OwnPurchases, own_purchases
-from training.pair_table import CandidateSources
+from training.pair_table import CandidateConfig, CandidateSources
 from training.profiles import last_moment
 from training.protocols import Context
 from training.ranked_lists import RankedLists
 from training.ranking import Ranker
 from training.recommender import RANKER, fitted_on_lake, kept_lists
+from training.spark_als import SparkAls
 from training.two_stage import Recommended
 
 #: A block has about so many customers, or order lines, at most: one core of an executor holds one block.
@@ -75,12 +78,16 @@ def lists_on_spark(context: Context, bundle: Path) -> Iterator[RankedLists]:
         return
     # What is fitted or counted over the whole shop is so in this process.
     here = replace(context, settings=context.settings.model_copy(update={"engine": "duckdb"}))
-    purchases, sources = fitted_on_lake(here, bundle)
     Ranker.load(bundle / RANKER)  # one that cannot be used is named before everybody waits
-    products = catalogue(here)
-    place = places(purchases, products)
-    as_of = last_moment(context)
     with scratch_folder(context.home) as scratch:
+
+        def als(config: CandidateConfig) -> AlsCandidates:
+            return SparkAls(connect(context.settings), scratch, factors=config.factors, seed=config.seed)
+
+        purchases, sources = fitted_on_lake(here, bundle, als=als if context.settings.spark_als else None)
+        products = catalogue(here)
+        place = places(purchases, products)
+        as_of = last_moment(context)
         fitted, rows = scratch / "fitted", scratch / "rows"
         _write_fitted(fitted, bundle, purchases, sources, place, as_of_day=day_number(as_of.replace(tzinfo=None)))
         _ask(context, fitted, rows, purchases)

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import sparse
 
 from features.build import BUILT_IN, entity_features, features_of
 from features.definitions import ENTITIES, Entity
@@ -43,6 +44,7 @@ from tests.training.registry.fakes import AT, trained
 from training import spark_lists
 from training.boosting import BoostingConfig
 from training.bundle import read_manifest, seal
+from training.candidates.als import AlsCandidates
 from training.champions import default_champions
 from training.churn import ChurnModel
 from training.customer_scores import SCHEMA
@@ -53,6 +55,7 @@ from training.ranked_lists import load_ranked_lists
 from training.return_backtest import known_waits, with_waits
 from training.run import train
 from training.score import ScoreReport, score
+from training.spark_als import SparkAls
 from training.spark_scores import Champion, score_on_spark
 from training.tracking import open_registry
 from training.value import ValueModel
@@ -276,6 +279,23 @@ def test_everybody_is_recommended_alike(there: ScoreReport, shop: Context) -> No
     assert ranked[0].products.equals(ranked[1].products)
     assert ranked[0].evidence is not None
     assert not list(shop.home.lake.glob(f"{ASIDE}*"))
+
+
+def test_factors_of_mllib_propose_what_those_of_implicit_do(on_spark: Context, tmp_path: Path) -> None:
+    """Four kinds of customers, each with six products of their own, of which each customer lacks one."""
+    of_kind = np.kron(np.eye(4), np.ones((12, 6)))
+    of_kind[np.arange(48), 6 * (np.arange(48) // 12) + np.arange(48) % 6] = 0
+    weights = sparse.csr_matrix(np.column_stack([of_kind, np.zeros(48)]), dtype=np.float32)
+    customers = np.arange(48, dtype=np.int32)
+    ours = AlsCandidates(factors=6, threads=1).fit(weights)
+    theirs = SparkAls(connect(on_spark.settings), tmp_path, factors=6, iterations=2).fit(weights)
+    for name in ("user_factors_", "item_factors_"):
+        found, expected = getattr(theirs, name), getattr(ours, name)
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    assert not theirs.item_factors_[-1].any()  # nobody bought it
+    of_own_kind = (customers[:, None] * 25 + 6 * (customers // 12)[:, None] + np.arange(6)).ravel()
+    recall = [np.isin(of_own_kind, of.candidates(customers, 6)).mean() for of in (ours, theirs)]
+    assert min(recall) > 0.95
 
 
 def test_what_spark_has_not_yet_is_refused_by_name(on_spark: Context) -> None:

@@ -28,6 +28,7 @@ from training.bundle import read_manifest
 from training.cli_lookback import judge
 from training.judged import Judged
 from training.lookback import look_back
+from training.lookback_lists import judge_lists
 from training.protocols import Context
 from training.ranked_lists import RankedLists
 from training.said import DEPTH, KIND, PRODUCTS, due, keep_said, kept_sayings, known_on
@@ -190,7 +191,8 @@ def test_ranked_lists_are_judged_by_what_those_bought_who_came_back(shop: Shop) 
     said = keep_said(shop.home, shop.score(promised=promised, ranking=whole, models={"recommender": 7}))
     kept = pq.read_table(said / "customers.parquet")[PRODUCTS].to_pylist()
     assert kept[:2] == [["gone", "oil", "tea"], ["tea", "gone"]]
-    found = judged(shop.load(*AFTER, *LATE), said)["recommender"]
+    later = shop.load(*AFTER, *LATE)
+    found = judged(later, said)["recommender"]
     # Each bought oil and new. What was gone holds its place, so oil is a hit at the second; c001 has none.
     gain = (1 / np.log2(3)) / (1 + 1 / np.log2(3))
     assert found.customers == len(BACK)
@@ -198,6 +200,9 @@ def test_ranked_lists_are_judged_by_what_those_bought_who_came_back(shop: Shop) 
     assert found.came["ndcg@10"] == pytest.approx(gain * 99 / 100)
     assert (found.version, found.promised, found.ratio) == (7, {"ndcg@10": 0.4, "recall@10": 0.5}, None)
     assert DEPTH >= 20
+    on_spark = replace(later, settings=later.settings.model_copy(update={"engine": "spark"}))
+    about, table = read_manifest(said, kind=KIND), pq.read_table(said / "customers.parquet")
+    assert judge_lists(on_spark, about, table) == found
 
 
 def test_where_nobody_came_back_lists_are_not_judged_and_it_is_said(shop: Shop) -> None:

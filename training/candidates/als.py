@@ -8,6 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+#: Confidence in a purchase is so many times its weight; in what was not bought it is 1.
+ALPHA, REGULARIZATION = 10.0, 0.05
+
+
+def rank_of(factors: int, weights: sparse.csr_matrix) -> int:
+    """So many factors, or fewer for a shop of fewer customers or products."""
+    return min(factors, max(min(weights.shape) - 1, 1))
+
 
 class AlsCandidates:
     """Products near a customer's factors. `weights` (customers, products) says how strongly each was bought."""
@@ -23,9 +31,9 @@ class AlsCandidates:
         from implicit.als import AlternatingLeastSquares
 
         model = AlternatingLeastSquares(
-            factors=min(self.factors, max(min(weights.shape) - 1, 1)),
-            regularization=0.05,
-            alpha=10.0,
+            factors=rank_of(self.factors, weights),
+            regularization=REGULARIZATION,
+            alpha=ALPHA,
             iterations=self.iterations,
             random_state=self.seed,
             num_threads=self.threads,

@@ -80,10 +80,13 @@ def features_of(context: Context, pairs: pd.DataFrame, horizon_days: int) -> pd.
 
 
 def _known(context: Context, moment: datetime, horizon_days: int) -> pd.DataFrame:
-    tables = context.lake.tables(connect(context.settings))
-    labels = customer_labels(tables, moment, horizon_days=horizon_days)
-    found: pd.DataFrame = labels.order_by(C.CUSTOMER_ID).to_pandas()
-    return found.astype({C.AS_OF: "datetime64[us]"})
+    def made() -> pd.DataFrame:
+        tables = context.lake.tables(connect(context.settings))
+        labels = customer_labels(tables, moment, horizon_days=horizon_days)
+        found: pd.DataFrame = labels.order_by(C.CUSTOMER_ID).to_pandas()
+        return found.astype({C.AS_OF: "datetime64[us]"})
+
+    return context.once(("labels", moment, horizon_days), made)
 
 
 def _with_features(

@@ -282,8 +282,8 @@ def _peers(context: Context, setting: Setting, learned_from: pd.DataFrame, test:
     days = setting.horizon_days
 
     def history(moment: datetime, rows: pd.DataFrame) -> pd.DataFrame:
-        found = order_history(context, moment, days).set_index(C.CUSTOMER_ID)
-        return found.loc[rows[C.CUSTOMER_ID]].reset_index()
+        found = context.once(("order history", moment, days), lambda: order_history(context, moment, days))
+        return found.set_index(C.CUSTOMER_ID).loc[rows[C.CUSTOMER_ID]].reset_index()
 
     now = history(setting.moments.test, test)
     if setting.question.is_amount:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,9 @@ from features.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Rows at most of a table that `Context.once` keeps.
+KEPT_ROWS = 20_000
 
 MODELS = ("recommender", "churn", "propensity", "value")
 #: Learned where a shop holds customers out by lot, and only then: what a contact changes. Its metric of the second name
@@ -45,11 +48,27 @@ class Gate:
 
 @dataclass(frozen=True)
 class Context:
-    """What every training and evaluation is given."""
+    """What every training and evaluation is given.
+
+    `read` holds small tables that several models ask for alike, by what they are: see `once`.
+    """
 
     settings: Settings
     home: Home
     lake: Lake
+    read: dict[tuple[Hashable, ...], pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, what: tuple[Hashable, ...], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """A copy of the table that `make` gives, which is asked for the first time only.
+
+        Tables above KEPT_ROWS are made each time: their memory is worth more than the time.
+        """
+        found = self.read.get(what)
+        if found is None:
+            found = make()
+            if len(found) <= KEPT_ROWS:
+                self.read[what] = found
+        return found.copy()
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from features.errors import DataError
-from features.settings import current_settings
 from features.terminal import out, print_json, print_table
-from training.cli_arguments import AsJson, current_context
+from training.cli_arguments import AsJson
 from training.cli_evaluate import OURS, result_rows
+from training.cli_learned import learned_or_champion
 from training.protocols import RESPONSE
 
 if TYPE_CHECKING:
@@ -35,23 +33,8 @@ def response(
     regression. After the next regulars score each customer has the probability of a
     response to a contact now, by the usual channel; lists can be sorted by it.
     """
-    from training.promotions import history
-    from training.tracking import open_registry
-
-    home = current_settings().data_home
-    learned = None if show else _train()
-    registry = open_registry(home)
-    champion = registry.resolve(RESPONSE)
-    version = learned or champion
-    if version is None:
-        raise DataError("No response was learned yet. Learn one:  regulars response")
-    decided = [row.why for row in history(home, RESPONSE) if row.to_version == version.version]
-    found = {
-        "version": version.version,
-        "champion": None if champion is None else champion.version,
-        "decision": decided[-1] if decided else None,
-        **told(version, Path(registry.fetch(version))),
-    }
+    version, bundle, stands = learned_or_champion(RESPONSE, show=show)
+    found = {**stands, **told(version, bundle)}
     if as_json:
         print_json(found)
     else:
@@ -83,16 +66,6 @@ def told(version: ModelVersion, bundle: Path) -> dict[str, Any]:
         "intervals": ends,
         "notes": list(version.notes),
     }
-
-
-def _train() -> ModelVersion | None:
-    """The version of the lake as it is, promoted or not."""
-    from training.run import NOT_TRAINED, train
-
-    (outcome,) = train(current_context(), [RESPONSE], at=datetime.now(UTC))
-    if outcome.status == NOT_TRAINED:
-        raise DataError(outcome.why)
-    return outcome.version
 
 
 def _show(found: Mapping[str, Any]) -> None:

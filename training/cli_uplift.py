@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from features.errors import DataError
-from features.settings import current_settings
 from features.terminal import out, print_json, print_table
-from training.cli_arguments import AsJson, current_context
+from training.cli_arguments import AsJson
+from training.cli_learned import learned_or_champion
 from training.protocols import UPLIFT
-
-if TYPE_CHECKING:
-    from training.versions import ModelVersion
 
 #: Names of the learners as they are printed.
 NAMES = {"t": "T-learner", "x": "X-learner", "dr": "DR-learner"}
@@ -34,38 +28,14 @@ def uplift(
     the next regulars score. Refuses where nothing was drawn by lot, and says what
     to log so that there will be something. More: docs/trust.md.
     """
-    from training.promotions import history
-    from training.tracking import open_registry
     from training.uplift_training import kept_report
 
-    home = current_settings().data_home
-    learned = None if show else _train()
-    registry = open_registry(home)
-    champion = registry.resolve(UPLIFT)
-    version = learned or champion
-    if version is None:
-        raise DataError("No uplift was learned yet. Learn one:  regulars uplift")
-    decided = [row.why for row in history(home, UPLIFT) if row.to_version == version.version]
-    found = {
-        "version": version.version,
-        "champion": None if champion is None else champion.version,
-        "decision": decided[-1] if decided else None,
-        **kept_report(Path(registry.fetch(version))),
-    }
+    _, bundle, stands = learned_or_champion(UPLIFT, show=show)
+    found = {**stands, **kept_report(bundle)}
     if as_json:
         print_json(found)
     else:
         _show(found)
-
-
-def _train() -> ModelVersion | None:
-    """The version of the lake as it is, promoted or not."""
-    from training.run import NOT_TRAINED, train
-
-    (outcome,) = train(current_context(), [UPLIFT], at=datetime.now(UTC))
-    if outcome.status == NOT_TRAINED:
-        raise DataError(outcome.why)
-    return outcome.version
 
 
 def _show(found: Mapping[str, Any]) -> None:

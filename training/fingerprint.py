@@ -51,6 +51,8 @@ NEUTRAL = frozenset(
             "plots_uplift",
             "plots_drift",
             "cli_uplift",
+            "cli_response",
+            "cli_learned",
             "cli_backtest",
             "cli_drift",
             "backtest",

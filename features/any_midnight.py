@@ -117,9 +117,5 @@ def _stored(lake: Lake, backend: Any) -> StoredLedger:
 
 
 @ibis.udf.scalar.builtin(name="getvariable", signature=((dt.string,), dt.Timestamp(scale=6)))
-def _getvariable(variable: str) -> Any:
+def _variable(variable: str) -> Any:
     """What a variable of the connection holds."""
-
-
-def _variable(name: str) -> Any:
-    return _getvariable(name)

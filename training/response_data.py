@@ -6,7 +6,6 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from features.engine import connect
@@ -20,7 +19,6 @@ from training.response import CHANNEL
 
 #: Moments as of which features are read, at most. A shop that contacts somebody every day has them read every few days.
 MOST_MOMENTS = 40
-DAY = timedelta(days=1)
 WHAT_TO_LOG = (
     "Load whom each campaign contacted (contacts: campaign_id, customer_id, contacted_at, channel) and who responded "
     "to it (responses: campaign_id, customer_id, responded_at), or record outcomes of contact lists: those saved count "
@@ -51,8 +49,7 @@ def read_contacts(context: Context, horizon_days: int) -> pd.DataFrame:
 
 def days_apart(contacts: pd.DataFrame) -> timedelta:
     """How long after the moment as of which its features are read a contact may lie."""
-    moments = np.unique(contacts[C.AS_OF].to_numpy())
-    return DAY if len(moments) < 2 else max(DAY, timedelta(days=_step(contacts[C.CONTACTED_AT])))
+    return timedelta(days=_step(contacts[C.CONTACTED_AT]))
 
 
 def with_features(context: Context, contacts: pd.DataFrame, horizon_days: int) -> pd.DataFrame:

@@ -6,7 +6,6 @@ types say already. That takes longer than all the rest of the import, seconds of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import typeguard
@@ -14,10 +13,7 @@ import typeguard
 
 def _as_it_is(target: Any = None, **_options: Any) -> Any:
     """A decorator that changes nothing, called as typeguard's own may be: with the class, or with options."""
-    if target is not None:
-        return target
-    unchanged: Callable[[Any], Any] = _as_it_is
-    return unchanged
+    return _as_it_is if target is None else target
 
 
 vars(typeguard)["typechecked"] = _as_it_is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,7 +12,6 @@ from serving.schemas_customers import AtRiskQuery, SortKey, Stage
 from training.reason_messages import MESSAGES
 
 SIZES = (25, 50, 100)
-SORTS: tuple[SortKey, ...] = get_args(SortKey)
 #: Of the filter by agent: the one who asks, and nobody.
 ME, NOBODY = "-me", "-nobody"
 

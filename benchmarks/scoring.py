@@ -24,6 +24,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,8 +101,8 @@ def timed(work: Callable[[], Any]) -> tuple[Spent, Any]:
     return Spent(time.perf_counter() - started, time.process_time() - worked), found
 
 
-def measure(what: str, customers: int, seed: int, answer: Any) -> None:
-    """Measure one part here; its seconds by step, and this process's peak of memory, go to `answer`."""
+def measure(what: str, customers: int, seed: int) -> dict[str, Any]:
+    """Measure one part here: its seconds by step, and this process's peak of memory."""
     context, bundles, horizon = current()
     threads = context.settings.threads
     who, frame = drawn(context, horizon, customers, seed)
@@ -112,7 +113,7 @@ def measure(what: str, customers: int, seed: int, answer: Any) -> None:
         found |= _one(what, bundles[what], frame, threads)
     # Plain tuples: this process knows the module by another name than the one that asked.
     plain = {name: tuple(value) if isinstance(value, Spent) else value for name, value in found.items()}
-    answer.put(plain | {"peak_mb": _peak()})
+    return plain | {"peak_mb": _peak()}
 
 
 def _one(model: str, bundle: Path, frame: pd.DataFrame, threads: int) -> dict[str, Any]:
@@ -164,12 +165,8 @@ def _peak() -> float:
 
 def apart(what: str, customers: int, seed: int) -> dict[str, Any]:
     """The figures of one part, measured in a new process."""
-    spawn = multiprocessing.get_context("spawn")
-    answer = spawn.Queue()
-    process = spawn.Process(target=measure, args=(what, customers, seed, answer))
-    process.start()
-    found: dict[str, Any] = answer.get()
-    process.join()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
+        found = alone.submit(measure, what, customers, seed).result()
     return {name: Spent(*value) if isinstance(value, tuple) else value for name, value in found.items()}
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from features.engine import connect
 from features.matrix import Purchases, day_number, read_purchases
@@ -21,9 +20,9 @@ from training.category_fit import fit_category_propensity
 from training.category_propensity import CategoryPropensity, signals_of
 from training.evidence import Evidence
 from training.gather_evidence import gather
-from training.metrics_outcome import calibration_error
+from training.metrics_outcome import auc_or_nan, average_precision_or_nan, calibration_error
 from training.outcome_backtest import BackTest, at, predict_with
-from training.own_share import likelihood, orders_by_chance
+from training.own_share import Likelihood, likelihoods, orders_by_chance
 from training.protocols import Context, Metric
 
 #: Categories learned apart: those most sold. The others are taken as all are.
@@ -126,15 +125,14 @@ def _asked(
     buyer, bought_of = row[future.line_customer], code[future.products]
     of_them = (buyer >= 0) & (bought_of >= 0)
     came[buyer[of_them], bought_of[of_them]] = True
-    signals, own = [], []
-    for place in range(len(names)):
-        wanted = code == place
-        found = likelihood(evidence, wanted, ahead)
-        signals.append(signals_of(evidence, found, wanted, as_of_day=day))
-        own.append(found.probability)
+    found = likelihoods(evidence, code, len(names), ahead)
+    signals = [
+        signals_of(evidence, Likelihood(*(of_all[place] for of_all in found)), code == place, as_of_day=day)
+        for place in range(len(names))
+    ]
     bought = came.T.ravel()
     category = np.repeat(np.arange(len(names)), len(chosen))
-    return Asked(np.concatenate(signals), np.concatenate(own), category, bought)
+    return Asked(np.concatenate(signals), found.probability.ravel(), category, bought)
 
 
 def _some_customers(
@@ -193,11 +191,11 @@ def _by_category(model: CategoryPropensity, test: Asked, names: Sequence[str]) -
                 "buyers": buyers,
                 "share": float(bought.mean()),
                 "mean_probability": float(said.mean()),
-                "auc": float(roc_auc_score(bought, said)),
-                "average_precision": float(average_precision_score(bought, said)),
+                "auc": auc_or_nan(bought, said),
+                "average_precision": average_precision_or_nan(bought, said),
                 "ece": calibration_error(bought, said),
-                "own_share_auc": float(roc_auc_score(bought, test.own_share[rows])),
-                "own_share_average_precision": float(average_precision_score(bought, test.own_share[rows])),
+                "own_share_auc": auc_or_nan(bought, test.own_share[rows]),
+                "own_share_average_precision": average_precision_or_nan(bought, test.own_share[rows]),
                 "own_share_ece": calibration_error(bought, test.own_share[rows]),
             }
         )

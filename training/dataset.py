@@ -22,6 +22,7 @@ from features.labels import (
 from features.schema import C
 from features.store.feast_store import open_store, point_in_time, register
 from features.store.snapshots import LOCK, WAIT_SECONDS, build_snapshots
+from training.label_tables import label_tables
 from training.protocols import Context
 
 KEYS = (
@@ -81,8 +82,7 @@ def features_of(context: Context, pairs: pd.DataFrame, horizon_days: int) -> pd.
 
 def _known(context: Context, moment: datetime, horizon_days: int) -> pd.DataFrame:
     def made() -> pd.DataFrame:
-        tables = context.lake.tables(connect(context.settings))
-        labels = customer_labels(tables, moment, horizon_days=horizon_days)
+        labels = customer_labels(label_tables(context), moment, horizon_days=horizon_days)
         found: pd.DataFrame = labels.order_by(C.CUSTOMER_ID).to_pandas()
         return found.astype({C.AS_OF: "datetime64[us]"})
 

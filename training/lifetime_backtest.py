@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.engine import connect
 from features.errors import DataError
 from features.labels import SPEND_FOLLOWED, VISITS_FOLLOWED, followed_labels
 from features.schema import C
@@ -18,6 +17,7 @@ from features.snapshot import DAY_SECONDS
 from training.attrition import Attrition
 from training.boosting import BoostingConfig
 from training.conformal import COVERED, fit_intervals, interval_metrics
+from training.label_tables import label_tables
 from training.lifetime import CONFIG, NEEDED, LifetimeModel, structures
 from training.metrics_outcome import amount_metrics
 from training.outcome_model import is_excluded
@@ -32,8 +32,7 @@ Floats = NDArray[np.float64]
 def with_followed(context: Context, rows: pd.DataFrame, until: datetime) -> pd.DataFrame:
     """The rows of one moment with visits_followed and spend_followed: what came from it to `until`."""
     moment = pd.Timestamp(rows[C.AS_OF].iloc[0]).to_pydatetime()
-    tables = context.lake.tables(connect(context.settings))
-    labels = followed_labels(tables, moment, until=until)
+    labels = followed_labels(label_tables(context), moment, until=until)
     found: pd.DataFrame = labels.to_pandas().set_index(C.CUSTOMER_ID).loc[rows[C.CUSTOMER_ID]]
     columns = {name: found[name].to_numpy(float) for name in (VISITS_FOLLOWED, SPEND_FOLLOWED)}
     return rows.assign(**columns)

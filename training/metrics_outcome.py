@@ -7,20 +7,12 @@ Throughout, `happened` is (customers,) bool, `scores` (customers,) where higher 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import (
-    average_precision_score,
-    brier_score_loss,
-    log_loss,
-    mean_absolute_error,
-    roc_auc_score,
-    root_mean_squared_error,
-)
 
 from training.protocols import Metric
 
@@ -36,33 +28,64 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
+class _Cuts(NamedTuple):
+    """How many lie at or above each distinct score, highest first, after a 0: all, and of those it happened to."""
+
+    all: Floats
+    events: Floats
+
+
+def _cuts(happened: Bools, scores: Floats) -> _Cuts:
+    # A bootstrap asks for them hundreds of times: scikit-learn's checks of its input take several times what they do.
+    order = np.argsort(-scores)
+    ordered = scores[order]
+    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    counted = np.cumsum(happened[order], dtype=float)[last]
+    return _Cuts(np.append(0.0, last + 1.0), np.append(0.0, counted))
+
+
+def _auc(cuts: _Cuts) -> float:
+    """The trapezoids below the ROC curve; NaN where one class is missing."""
+    others = cuts.all - cuts.events
+    if not 0 < cuts.events[-1] < cuts.all[-1]:
+        return np.nan
+    return float(np.trapezoid(cuts.events, others) / (cuts.events[-1] * others[-1]))
+
+
+def _average_precision(cuts: _Cuts) -> float:
+    """The sum of precision over steps of recall; NaN where it happened to nobody."""
+    if not cuts.events[-1]:
+        return np.nan
+    return float((np.diff(cuts.events) * cuts.events[1:] / cuts.all[1:]).sum() / cuts.events[-1])
+
+
+def _top(cuts: _Cuts, size: int) -> float:
+    # Between two cuts lie customers of one score.
+    return float(np.interp(size, cuts.all, cuts.events) / size)
+
+
 def top_share(happened: Bools, scores: Floats, share: float) -> float:
     """How often it happened among the `share` of customers scored highest: at least one, rounded to the nearest.
 
     Customers tied at the edge count in equal parts, so the order of the rows does not matter.
     """
-    size = max(round(share * len(scores)), 1)
-    edge = np.partition(scores, len(scores) - size)[len(scores) - size]
-    above, tied = scores > edge, scores == edge
-    places = size - int(above.sum())
-    return float((happened[above].sum() + places * happened[tied].mean()) / size)
+    return _top(_cuts(happened, scores), max(round(share * len(scores)), 1))
 
 
 def ranking_of(happened: Bools, scores: Floats) -> dict[str, float]:
     """How well scores order customers: auc, average_precision, and precision, lift and capture at each of SHARES.
 
     `precision@10%` is how often it happened in the top tenth; `lift@10%` is that over how often it happened at all;
-    `capture@10%` is the part of all that happened which lies there.
+    `capture@10%` is the part of all that happened which lies there. Raises ValueError for a score that is no number.
     """
+    if np.isnan(scores).any():
+        raise ValueError("A score is not a number, so it has no place among the others.")
     n, events = len(happened), int(happened.sum())
-    both = 0 < events < n
-    found = {
-        "auc": float(roc_auc_score(happened, scores)) if both else np.nan,
-        "average_precision": float(average_precision_score(happened, scores)) if events else np.nan,
-    }
+    cuts = _cuts(happened, scores)
+    found = {"auc": _auc(cuts), "average_precision": _average_precision(cuts)}
     for share in SHARES:
-        rate = top_share(happened, scores, share)
         size = max(round(share * n), 1)
+        rate = _top(cuts, size)
         found[f"precision@{share:.0%}"] = rate
         found[f"lift@{share:.0%}"] = rate / (events / n) if events else np.nan
         found[f"capture@{share:.0%}"] = rate * size / events if events else np.nan
@@ -95,10 +118,29 @@ def calibration_slope(happened: Bools, probability: Floats) -> float:
         return np.nan
     if odds[happened].min() >= odds[~happened].max() or odds[happened].max() <= odds[~happened].min():
         return np.nan
-    # Newton's steps take a tenth of the default solver's time, which a bootstrap asks for hundreds of times.
-    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000, solver="newton-cholesky")
-    fitted = model.fit(odds[:, None], happened)
-    return float(fitted.coef_[0, 0])
+    outcome = happened.astype(float)
+
+    def expected(at: Floats) -> Floats:
+        found: Floats = expit(at[0] + at[1] * odds)
+        return found
+
+    def loss(at: Floats) -> float:
+        score = at[0] + at[1] * odds
+        return float((np.logaddexp(0.0, score) - outcome * score).mean())
+
+    def gradient(at: Floats) -> Floats:
+        off = expected(at) - outcome
+        return np.array([off.mean(), (off * odds).mean()])
+
+    def curvature(at: Floats) -> Floats:
+        said = expected(at)
+        weight = said * (1.0 - said)
+        cross = (weight * odds).mean()
+        return np.array([[weight.mean(), cross], [cross, (weight * odds**2).mean()]])
+
+    start = np.array([logit(outcome.mean()), 0.0])
+    fitted = minimize(loss, start, jac=gradient, hess=curvature, method="trust-exact", options={"gtol": 1e-8})
+    return float(fitted.x[1])
 
 
 def calibration_intercept(happened: Bools, probability: Floats) -> float:
@@ -115,10 +157,11 @@ def calibration_intercept(happened: Bools, probability: Floats) -> float:
 
 def probability_metrics(happened: Bools, probability: Floats) -> dict[str, float]:
     """Everything of `ranking_of`, and how far the probabilities can be taken at their word."""
+    within = np.clip(probability, EDGE, 1 - EDGE)
     return {
         **ranking_of(happened, probability),
-        "brier": float(brier_score_loss(happened, probability)),
-        "log_loss": float(log_loss(happened, np.clip(probability, EDGE, 1 - EDGE), labels=[False, True])),
+        "brier": float(((probability - happened) ** 2).mean()),
+        "log_loss": float(-np.log(np.where(happened, within, 1.0 - within)).mean()),
         "ece": calibration_error(happened, probability),
         "ece_equal_counts": calibration_error(happened, probability, equal_counts=True),
         "calibration_slope": calibration_slope(happened, probability),
@@ -136,8 +179,8 @@ def amount_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
     bias, mean = float(predicted.mean() - actual.mean()), float(actual.mean())
     moves = len(actual) > 1 and np.ptp(actual) > 0 and np.ptp(predicted) > 0
     return {
-        "mae": float(mean_absolute_error(actual, predicted)),
-        "rmse": float(root_mean_squared_error(actual, predicted)),
+        "mae": float(np.abs(actual - predicted).mean()),
+        "rmse": float(np.sqrt(((actual - predicted) ** 2).mean())),
         "bias": bias,
         "bias_share": bias / mean if mean else np.nan,
         "correlation": float(np.corrcoef(actual, predicted)[0, 1]) if moves else np.nan,
@@ -209,12 +252,12 @@ def _draw(rows_of: Sequence[NDArray[np.int64]], rng: np.random.Generator) -> NDA
 
 def auc_or_nan(happened: Bools, scores: Floats) -> float:
     """The area under the ROC curve; NaN where one class is missing."""
-    return float(roc_auc_score(happened, scores)) if 0 < happened.sum() < len(happened) else np.nan
+    return _auc(_cuts(happened, scores))
 
 
 def average_precision_or_nan(happened: Bools, scores: Floats) -> float:
     """The average precision; NaN where it happened to nobody."""
-    return float(average_precision_score(happened, scores)) if happened.any() else np.nan
+    return _average_precision(_cuts(happened, scores))
 
 
 def paired_difference(

@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from features.engine import connect
 from features.schema import ORDER_LINES, C
 from features.snapshot import DAY_SECONDS, naive_utc
+from training.label_tables import label_tables
 from training.protocols import Context
 
 #: Horizons over which frequency is counted.
@@ -36,7 +36,7 @@ def order_history(context: Context, as_of: datetime, horizon_days: int) -> pd.Da
     """
     moment = naive_utc(as_of)
     horizon = timedelta(days=horizon_days)
-    lines = context.lake.tables(connect(context.settings))[ORDER_LINES.name]
+    lines = label_tables(context)[ORDER_LINES.name]
     lines = lines.filter(lines[C.ORDERED_AT] < moment)
     bought = lines.filter(lines[C.QUANTITY] > 0)
     orders = bought.group_by([C.CUSTOMER_ID, C.ORDER_ID]).aggregate(at=bought[C.ORDERED_AT].min())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.home import Home
 from features.lake import Lake
@@ -14,6 +14,8 @@ from features.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 #: Rows at most of a table that `Context.once` keeps.
 KEPT_ROWS = 20_000
@@ -50,13 +52,22 @@ class Gate:
 class Context:
     """What every training and evaluation is given.
 
-    `read` holds small tables that several models ask for alike, by what they are: see `once`.
+    `read` holds small tables that several models ask for alike, by what they are (see `once`); `made` what is
+    made once and shared (see `shared`).
     """
 
     settings: Settings
     home: Home
     lake: Lake
     read: dict[tuple[Hashable, ...], pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def shared(self, what: str, make: Callable[[], T]) -> T:
+        """What `make` gives, asked the first time only: the same object for all, so that nobody may change it."""
+        if what not in self.made:
+            self.made[what] = make()
+        found: T = self.made[what]
+        return found
 
     def once(self, what: tuple[Hashable, ...], make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """A copy of the table that `make` gives, which is asked for the first time only.

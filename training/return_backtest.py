@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.engine import connect
 from features.labels import DAYS_TO_NEXT_ORDER, wait_labels
 from features.schema import C
 from features.snapshot import DAY_SECONDS
+from training.label_tables import label_tables
 from training.protocols import Context
 from training.return_curves import ReturnCurves
 from training.return_time import FOLLOWED, SILENCE
@@ -30,7 +30,7 @@ def with_waits(context: Context, rows: pd.DataFrame, horizon_days: int) -> pd.Da
 
     It tells the future of every row as far as the lake knows it: learn from it through `known_waits` alone.
     """
-    tables = context.lake.tables(connect(context.settings))
+    tables = label_tables(context)
     longest = timedelta(days=FOLLOWED * horizon_days)
     waited = np.empty(len(rows))
     for moment, place in rows.groupby(C.AS_OF).indices.items():

@@ -6,6 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    log_loss,
+    mean_absolute_error,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from training.metrics_outcome import (
     amount_metrics,
@@ -102,6 +111,42 @@ def test_mean_prediction_is_right_after_adding_the_intercept() -> None:
 outcomes = st.integers(4, 60).flatmap(
     lambda n: st.tuples(arrays(bool, n), arrays(float, n, elements=st.floats(0.015625, 0.984375, width=32)))
 )
+
+
+@given(outcomes)
+def test_metrics_are_those_of_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    happened, probability = drawn
+    # Coarse scores too: many customers of one score are one step of the curve.
+    for scores in (probability, probability.round(1)):
+        found = probability_metrics(happened, scores)
+        if 0 < happened.sum() < len(happened):
+            assert found["auc"] == pytest.approx(roc_auc_score(happened, scores))
+            assert found["average_precision"] == pytest.approx(average_precision_score(happened, scores))
+        assert found["brier"] == pytest.approx(brier_score_loss(happened, scores))
+        clipped = scores.clip(1e-6, 1 - 1e-6)
+        assert found["log_loss"] == pytest.approx(log_loss(happened, clipped, labels=[False, True]))
+
+
+@given(arrays(float, (2, 9), elements=st.floats(0, 1e6)))
+def test_amounts_are_measured_as_by_scikit_learn(drawn: np.ndarray) -> None:
+    found = amount_metrics(*drawn)
+    assert found["mae"] == pytest.approx(mean_absolute_error(*drawn))
+    assert found["rmse"] == pytest.approx(root_mean_squared_error(*drawn))
+
+
+@given(outcomes)
+def test_slope_is_that_of_an_unpenalised_logistic_regression(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    happened, probability = drawn
+    found = calibration_slope(happened, probability)
+    if np.isfinite(found) and abs(found) < 20:
+        odds = logit(probability)[:, None]
+        fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000, solver="newton-cholesky").fit(odds, happened)
+        assert found == pytest.approx(fitted.coef_[0, 0], rel=1e-4, abs=1e-4)
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        ranking_of(HAPPENED, np.where(HAPPENED, np.nan, 0.5))
 
 
 @given(outcomes)

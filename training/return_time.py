@@ -116,40 +116,58 @@ class ReturnTimeModel(BaseEstimator):
 
     def curves(self, frame: pd.DataFrame) -> ReturnCurves:
         """One curve per row of features."""
-        return self._curves(frame, None)
+        check_is_fitted(self)
+        silence = self._silence(frame)
+        return ReturnCurves(self.ages_, self._orders_a_day(self._rates(_habits(frame))), silence, np.ones(len(frame)))
 
     def back_within(self, frame: pd.DataFrame, days: float) -> Floats:
         """(rows,) probability of an order within so many days: that of `curves`, from the ages it takes alone."""
-        return self._curves(frame, days).back_within(days)
-
-    def _curves(self, frame: pd.DataFrame, ahead: float | None) -> ReturnCurves:
-        """Curves; with `ahead` right only for so many days from now, for the rates of other ages are not worked out."""
         check_is_fitted(self)
-        silence = np.maximum(frame[SILENCE].to_numpy(float), 0.0)
-        rates = self._rates(_habits(frame), silence, ahead)
-        np.maximum(rates * self.base_rate_, LEAST_RATE, out=rates)
-        return ReturnCurves(self.ages_, rates, silence, np.ones(len(frame)))
-
-    def _rates(self, habits: pd.DataFrame, silence: Floats, ahead: float | None) -> Floats:
-        """(rows, ages) what the booster says; with `ahead` zeros at ages that nobody near lives through by then."""
-        rates = np.zeros((len(habits), len(self.ages_)))
+        habits, silence = _habits(frame), self._silence(frame)
         tables = tree_tables(self.booster_) if len(habits) >= MANY else None
         if tables is None:
-            for age in range(len(self.ages_)):
+            return self.curves(frame).back_within(days)
+        columns = self.features_.encode(habits).to_numpy().T
+        # Rows of about one silence live through the same few ages.
+        order = np.argsort(silence, kind="stable")
+        ends = np.append(self.ages_[1:], np.inf)
+        expected = np.zeros(len(silence))
+
+        def walk(part: slice) -> None:
+            rows = order[part]
+            now = silence[rows]
+            first = int(np.searchsorted(self.ages_, now[0], side="right")) - 1
+            last = int(np.searchsorted(self.ages_, now[-1] + days, side="right"))
+            rates = self._orders_a_day(self._walked(tables, columns[:, rows], range(first, last)))
+            for age, rate in zip(range(first, last), rates.T, strict=True):
+                lived = np.minimum(now + days, ends[age]) - np.maximum(now, self.ages_[age])
+                expected[rows] += rate * np.maximum(lived, 0.0)
+
+        in_parts(walk, len(silence), self.threads_)
+        found: Floats = -np.expm1(-expected)
+        return found
+
+    def _orders_a_day(self, predicted: Floats) -> Floats:
+        found: Floats = np.maximum(predicted * self.base_rate_, LEAST_RATE)
+        return found
+
+    def _silence(self, frame: pd.DataFrame) -> Floats:
+        found: Floats = np.maximum(frame[SILENCE].to_numpy(float), 0.0)
+        return found
+
+    def _rates(self, habits: pd.DataFrame) -> Floats:
+        """(rows, ages) what the booster says."""
+        ages, rates = range(len(self.ages_)), np.zeros((len(habits), len(self.ages_)))
+        tables = tree_tables(self.booster_) if len(habits) >= MANY else None
+        if tables is None:
+            for age in ages:
                 encoded = self._encode(habits, np.arange(len(habits)), np.full(len(habits), age))
                 rates[:, age] = predict(self.booster_, encoded, threads=self.threads_)
             return rates
         columns = self.features_.encode(habits).to_numpy().T
-        # Rows of about one silence live through the same few ages.
-        order = np.argsort(silence, kind="stable")
 
         def walk(part: slice) -> None:
-            rows = order[part]
-            first, end = 0, len(self.ages_)
-            if ahead is not None:
-                first = max(int(np.searchsorted(self.ages_, silence[rows[0]], side="right")) - 1, 0)
-                end = int(np.searchsorted(self.ages_, silence[rows[-1]] + ahead, side="right"))
-            rates[rows, first:end] = self._walked(tables, columns[:, rows], range(first, end))
+            rates[part] = self._walked(tables, columns[:, part], ages)
 
         in_parts(walk, len(rates), self.threads_)
         return rates

@@ -6,7 +6,10 @@ Each part is measured in a process of its own, so that its peak of memory is its
 work of the processor, which a busy machine changes less. What comes before, features as of a moment, is measured by
 benchmarks/features.py.
 
-    bare        LightGBM's predict on the matrix of numbers, the least anybody could do
+    bare        LightGBM's predict on the matrices of numbers that the model's boosters are asked about, the least
+                anybody could do with them: of churn and propensity those are the booster of what happens (told apart
+                as `first booster`), and that of the time to the next order, asked of each customer once for every age
+                they live through within the horizon
     scores      from the frame of features to calibrated probabilities, or expected spend
     reasons     of churn: why, as messages and numbers, for every customer
     words       all reasons put in words, which the server does only for those it shows
@@ -16,6 +19,7 @@ benchmarks/features.py.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import multiprocessing
 import os
@@ -36,7 +40,7 @@ from features.home import Home
 from features.labels import ACTIVE
 from features.lake import read_lake
 from features.settings import load_settings
-from training.boosting import tree_tables
+from training.boosting import BATCH, tree_tables
 from training.champions import default_champions
 from training.churn import ChurnModel
 from training.customer_scores import Predictions, score_table
@@ -118,9 +122,14 @@ def measure(what: str, customers: int, seed: int) -> dict[str, Any]:
 
 def _one(model: str, bundle: Path, frame: pd.DataFrame, threads: int) -> dict[str, Any]:
     loaded = MODELS[model].load(bundle, threads=threads)
-    bare, slow = _of_lightgbm(loaded, frame, threads)
+    first, bare, slow = _of_lightgbm(loaded, frame, threads)
     found: dict[str, Any] = {"trees": loaded.booster_.num_trees(), "features": len(loaded.features_.names)}
-    found |= {"bare": bare, "lightgbm_contributions": slow, "tables": tree_tables(loaded.booster_) is not None}
+    found |= {
+        "first_booster": first,
+        "bare": bare,
+        "lightgbm_contributions": slow,
+        "tables": tree_tables(loaded.booster_) is not None,
+    }
     ask = loaded.predict if model == "value" else loaded.predict_proba
     found["scores"], _ = timed(lambda: ask(frame))
     if model == "churn":
@@ -133,14 +142,23 @@ def _one(model: str, bundle: Path, frame: pd.DataFrame, threads: int) -> dict[st
     return found
 
 
-def _of_lightgbm(model: Any, frame: pd.DataFrame, threads: int) -> tuple[Spent, Spent]:
-    """What it takes: of LightGBM's own predictions and contributions; the latter from a twentieth of the customers."""
+def _of_lightgbm(model: Any, frame: pd.DataFrame, threads: int) -> tuple[Spent, Spent, Spent]:
+    """What LightGBM's own predictions take, of the first booster and of all, and its contributions of the first.
+
+    The contributions are measured on a twentieth of the customers.
+    """
     # As LightGBM likes it best.
     matrix = np.ascontiguousarray(model.features_.encode(frame).to_numpy())
     part = matrix[: len(matrix) // 20]
-    bare, _ = timed(lambda: model.booster_.predict(matrix, num_threads=threads))
+    first, _ = timed(lambda: model.booster_.predict(matrix, num_threads=threads))
     slow, _ = timed(lambda: model.booster_.predict(part, num_threads=threads, pred_contrib=True))
-    return bare, slow.times(len(matrix) / len(part))
+    bare, waiting = first, getattr(model, "return_time_", None)
+    for start in range(0, len(frame) if waiting is not None else 0, BATCH):
+        _, _, asked = waiting.asked_within(frame.iloc[start : start + BATCH], waiting.horizon_days)
+        pairs = np.ascontiguousarray(asked.to_numpy())
+        spent, _ = timed(functools.partial(waiting.booster_.predict, pairs, num_threads=threads))
+        bare = bare.plus(spent)
+    return first, bare, slow.times(len(matrix) / len(part))
 
 
 def _everything(bundles: dict[str, Path], who: pd.DataFrame, frame: pd.DataFrame, horizon: int) -> dict[str, Any]:
@@ -174,7 +192,7 @@ def show(model: str, found: dict[str, Any], customers: int) -> None:
     """Print one model's steps beside its bare predictions."""
     kind = "tables" if found["tables"] else "LightGBM"
     print(f"\n{model}: {found['trees']} trees, {found['features']} features, by {kind}")
-    steps = {"bare": found["bare"], "scores": found["scores"]}
+    steps = {"bare": found["bare"], "first booster": found["first_booster"], "scores": found["scores"]}
     if "reasons" in found:
         steps["scores and reasons"] = found["scores"].plus(found["reasons"])
         steps["words"] = found["words"]

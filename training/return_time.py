@@ -123,10 +123,25 @@ class ReturnTimeModel(BaseEstimator):
     def back_within(self, frame: pd.DataFrame, days: float) -> Floats:
         """(rows,) probability of an order within so many days: that of `curves`, from the ages it takes alone."""
         check_is_fitted(self)
+        tables = tree_tables(self.booster_) if len(frame) >= MANY else None
+        if tables is not None:
+            return self._back_within(tables, frame, days)
+        row, lived, encoded = self.asked_within(frame, days)
+        rates = self._orders_a_day(predict(self.booster_, encoded, threads=self.threads_))
+        found: Floats = -np.expm1(-np.bincount(row, rates * lived, minlength=len(frame)))
+        return found
+
+    def asked_within(self, frame: pd.DataFrame, days: float) -> tuple[NDArray[np.int64], Floats, pd.DataFrame]:
+        """What the booster is asked for `back_within`: each row once for every age that it lives through by then.
+
+        (pairs,) the row, (pairs,) the days it spends at the age, (pairs, features) what is known of it there.
+        """
+        never, days_ahead = np.full(len(frame), np.inf), np.full(len(frame), days)
+        row, age, lived, _ = _exposures(self._silence(frame), never, days_ahead, self.ages_)
+        return row, lived, self._encode(_habits(frame), row, age)
+
+    def _back_within(self, tables: TreeTables, frame: pd.DataFrame, days: float) -> Floats:
         habits, silence = _habits(frame), self._silence(frame)
-        tables = tree_tables(self.booster_) if len(habits) >= MANY else None
-        if tables is None:
-            return self.curves(frame).back_within(days)
         columns = self.features_.encode(habits).to_numpy().T
         # Rows of about one silence live through the same few ages.
         order = np.argsort(silence, kind="stable")

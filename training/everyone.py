@@ -91,7 +91,7 @@ def rank_all(
     place = places(purchases, products)
     found = lists_of_asked(sources, ranker, place, as_of_day=day_number(as_of.replace(tzinfo=None)))
     own = own_purchases(purchases, place)
-    return with_the_shop(context, purchases, sources, products, found, own, as_of=as_of, about=about)
+    return with_the_shop(context, purchases, sources, products, place, found, own, as_of=as_of, about=about)
 
 
 def with_the_shop(
@@ -99,6 +99,7 @@ def with_the_shop(
     purchases: Purchases,
     sources: CandidateSources,
     products: pa.Table,
+    place: NDArray[np.int32],
     found: Recommended,
     own: OwnPurchases,
     *,
@@ -106,7 +107,6 @@ def with_the_shop(
     about: Any,
 ) -> RankedLists:
     """What was found for each customer, and what the whole shop's orders say beside it."""
-    place = places(purchases, products)
     evidence, neighbours, lift = _beside(context, purchases, place, products, own, as_of)
     return RankedLists(
         customers=pa.table({C.CUSTOMER_ID: purchases.customer_ids}),

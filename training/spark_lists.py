@@ -93,7 +93,7 @@ def lists_on_spark(context: Context, bundle: Path) -> Iterator[RankedLists]:
         _ask(context, fitted, rows, purchases)
         found, own = _arrays(rows, scratch, purchases)
         about = {"as_of": as_of.isoformat()}
-        yield with_the_shop(here, purchases, sources, products, found, own, as_of=as_of, about=about)
+        yield with_the_shop(here, purchases, sources, products, place, found, own, as_of=as_of, about=about)
 
 
 def _write_fitted(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -296,6 +297,23 @@ def test_factors_of_mllib_propose_what_those_of_implicit_do(on_spark: Context, t
     of_own_kind = (customers[:, None] * 25 + 6 * (customers // 12)[:, None] + np.arange(6)).ravel()
     recall = [np.isin(of_own_kind, of.candidates(customers, 6)).mean() for of in (ours, theirs)]
     assert min(recall) > 0.95
+
+
+def test_with_factors_of_mllib_most_of_each_list_stays_as_it_was(there: ScoreReport, on_spark: Context) -> None:
+    registry = open_registry(on_spark.home)
+    version = registry.resolve("recommender")
+    assert version is not None
+    by_mllib = replace(on_spark, settings=on_spark.settings.model_copy(update={"spark_als": True}))
+    with (
+        patch.object(spark_lists, "SparkAls", wraps=spark_lists.SparkAls) as als,
+        spark_lists.lists_on_spark(by_mllib, registry.fetch(version)) as ranked,
+    ):
+        assert als.call_count == 1
+        found = np.array(ranked.lists)
+    expected = load_ranked_lists(there.path / "ranking").lists
+    assert found.shape == expected.shape
+    overlap = [np.isin(ours[:10], theirs[:10]).mean() for ours, theirs in zip(found, expected, strict=True)]
+    assert np.mean(overlap) > 0.8
 
 
 def test_what_spark_has_not_yet_is_refused_by_name(on_spark: Context) -> None:

@@ -67,7 +67,8 @@ def baselines(question: Split, sources: CandidateSources, depth: int) -> dict[st
     history, customers = question.history, question.customers
     n_products, n_rows = history.n_products, len(customers)
     near = sources.item_item_.scored(sources.recent_[customers])
-    nearest, _ = top_lists(near.keys, near.scores, n_rows=n_rows, n_products=n_products, depth=depth)
+    found = near.best(depth)
+    nearest, _ = top_lists(found, near.at(found), n_rows=n_rows, n_products=n_products, depth=depth)
     keys = sources.als_.candidates(customers, depth)
     factors, _ = top_lists(keys, sources.als_.score(customers, keys), n_rows=n_rows, n_products=n_products, depth=depth)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
@@ -56,7 +57,10 @@ class CandidateConfig:
 
 @dataclass(frozen=True)
 class PairTable:
-    """Candidate pairs of some customers: sorted `keys` = row * n_products + product, `values` (pairs, features)."""
+    """Candidate pairs of some customers: sorted `keys` = row * n_products + product, `values` (pairs, features).
+
+    Each feature's values lie together in memory.
+    """
 
     keys: NDArray[np.int64]
     values: NDArray[np.float32]
@@ -75,6 +79,13 @@ class PairTable:
     def products(self) -> NDArray[np.int64]:
         """(pairs,) product codes."""
         return self.keys % self.n_products
+
+
+def _side_by_side(columns: Sequence[NDArray[np.generic]], rows: int) -> NDArray[np.float32]:
+    found = np.empty((len(columns), rows), dtype=np.float32)
+    for place, column in enumerate(columns):
+        found[place] = column
+    return found.T
 
 
 def decayed(history: Purchases, decay: float, *, least: float = 0.0) -> sparse.csr_matrix:
@@ -179,13 +190,11 @@ class CandidateSources:
         best = self.popularity_.best_first[: config.popular].astype(np.int64)
         proposed = {
             POPULAR: (np.arange(n_rows, dtype=np.int64)[:, None] * n_products + best).ravel(),
-            ITEM_ITEM: near.best(config.item_item, n_products),
+            ITEM_ITEM: near.best(config.item_item),
             ALS: self.als_.candidates(customers, config.als),
-            NEIGHBOURS: np.concatenate(
-                (alike.best(config.neighbours, n_products), alike_next.best(config.neighbours, n_products))
-            ),
+            NEIGHBOURS: np.concatenate((alike.best(config.neighbours), alike_next.best(config.neighbours))),
             NEXT_ORDER: np.concatenate(
-                (follows.best(config.transitions, n_products), self._best_linear(linear, config.next_order))
+                (follows.best(config.transitions), self._best_linear(linear, config.next_order))
             ),
             OWN: own_keys[own["rank"] < config.own],
         }
@@ -198,7 +207,7 @@ class CandidateSources:
         columns = own_columns(keys, own_keys, own)
         columns["als"] = self.als_.score(customers, keys)
         for name, scored in (("item_item", near), ("follows", follows), ("alike", alike), ("alike_next", alike_next)):
-            columns[name] = scored.at(keys, missing=0.0)
+            columns[name] = scored.at(keys)
         place = np.full(n_products, -1)
         place[self.next_order_.codes_] = np.arange(len(self.next_order_.codes_))
         known = place[products] >= 0
@@ -223,7 +232,7 @@ class CandidateSources:
         columns |= relative_columns(columns, rows)
         return PairTable(
             keys=keys,
-            values=np.column_stack(list(columns.values())).astype(np.float32, copy=False),
+            values=_side_by_side(list(columns.values()), len(keys)),
             names=tuple(columns),
             sources=sources,
             own_orders=np.minimum(columns["own_orders"], 65535).astype(np.uint16),

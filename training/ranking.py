@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import DataError
+from training.leaf_masks import LeafMasks, leaf_masks
 from training.metrics_ranking import Truth
 from training.pair_table import PairTable
 
@@ -18,6 +19,8 @@ from training.pair_table import PairTable
 SMOOTH = 51
 #: The ranker is meant for the first so many places.
 EVALUATED = 10
+#: Fewer pairs than these are scored by LightGBM itself.
+MANY = 2_000
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,20 @@ class RankingTask:
 _Part = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]
 
 
+def _rows(values: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The rows kept of (rows, features), whose columns lie one after another in memory, and so stay."""
+    return np.take(values.T, np.flatnonzero(kept), axis=1).T
+
+
 def _thinned(parts: Sequence[_Part], most_negatives: int, rng: np.random.Generator) -> list[_Part]:
     """The parts (values, bought, rows, weights), all that was bought, and of the rest no more than about so many."""
     negatives = sum(int((~part[1]).sum()) for part in parts)
     if negatives <= most_negatives:
         return list(parts)
     kept = [part[1] | (rng.random(len(part[1])) < most_negatives / negatives) for part in parts]
-    return [(values[k], bought[k], rows[k], w[k]) for (values, bought, rows, w), k in zip(parts, kept, strict=True)]
+    return [
+        (_rows(values, k), bought[k], rows[k], w[k]) for (values, bought, rows, w), k in zip(parts, kept, strict=True)
+    ]
 
 
 def list_weights(bought: NDArray[np.int64], sizes: NDArray[np.int64], truncation: int) -> NDArray[np.float64]:
@@ -88,6 +98,7 @@ class Ranker:
 
     def __init__(self, config: RankerConfig | None = None) -> None:
         self.config = config
+        self._masked: tuple[Any, LeafMasks | None] | None = None
 
     def fit(self, tasks: Iterable[RankingTask]) -> Ranker:
         """Learn from past moments. Raises DataError when no candidate was ever bought."""
@@ -112,7 +123,7 @@ class Ranker:
                 else np.ones(task.table.n_rows)
             )[rows]
             for part, of in ((train, (has_any & ~validates)[rows] & sampled), (held_out, (has_any & validates)[rows])):
-                part.append((task.table.values[of], bought[of], rows[of], weights[of]))
+                part.append((_rows(task.table.values, of), bought[of], rows[of], weights[of]))
         if not any(part[1].any() for part in train):
             raise DataError(
                 "No customer ever bought a product that could have been foreseen, so there is nothing to rank by. "
@@ -163,7 +174,7 @@ class Ranker:
         groups = [np.diff(np.flatnonzero(np.diff(rows, prepend=-1, append=-2))) for _, _, rows, _ in parts if len(rows)]
         weights = np.concatenate([weights for _, _, _, weights in parts])
         return lgb.Dataset(
-            np.vstack([values for values, _, _, _ in parts]),
+            np.hstack([values.T for values, _, _, _ in parts]).T,
             label=np.concatenate([bought for _, bought, _, _ in parts]).astype(np.float32),
             # A mean of 1 keeps the meaning of the ranker's regularisation.
             weight=(weights / weights.mean()).astype(np.float32),
@@ -177,8 +188,17 @@ class Ranker:
         """(pairs,) score of each pair. Raises DataError when the table has other features than were learned."""
         if table.names != self.names_:
             raise DataError("The ranker was trained on other features than this version computes. Train it again.")
+        masks = self._masks() if len(table.keys) >= MANY else None
+        if masks is not None:
+            return masks.predict(table.values)
         scores: NDArray[np.float64] = self.booster_.predict(table.values, num_iteration=self.rounds_)
         return scores
+
+    def _masks(self) -> LeafMasks | None:
+        """The trees as masks, made once for the booster: several times as fast for many pairs."""
+        if self._masked is None or self._masked[0] is not self.booster_:
+            self._masked = self.booster_, leaf_masks(self.booster_, self.rounds_)
+        return self._masked[1]
 
     def save(self, path: Path) -> None:
         """Write LightGBM text, cut at the round that was best."""

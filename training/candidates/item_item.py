@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from training.candidates.pairs import Scored
+from training.candidates.pairs import RowScores
 
 
 def weighted_by_rarity(weights: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -35,12 +35,9 @@ class ItemItemCandidates:
         self.similarity_: sparse.csr_matrix = model.similarity.tocsr()
         return self
 
-    def scored(self, recent: sparse.csr_matrix) -> Scored:
+    def scored(self, recent: sparse.csr_matrix) -> RowScores:
         """Score of every product near those in `recent` (rows, products), whose weights fall with age."""
-        product = (recent @ self.similarity_).tocsr()
-        product.sort_indices()
-        rows = np.repeat(np.arange(product.shape[0], dtype=np.int64), np.diff(product.indptr))
-        return Scored(rows * product.shape[1] + product.indices, product.data.astype(np.float32))
+        return RowScores(recent @ self.similarity_)
 
     def strongest(
         self, recent: sparse.csr_matrix, rows: NDArray[np.int64], products: NDArray[np.int64]

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from features.matrix import Purchases
 from training.candidates.next_order import weighted_orders
-from training.candidates.pairs import Scored
+from training.candidates.pairs import RowScores
 from training.candidates.transitions import divided
 
 #: What is in less than this share of a neighbour's orders, weighted by age, is not proposed for their sake.
@@ -70,34 +70,22 @@ class Neighbours:
         found.own_ = self.own_[codes]
         return found
 
-    def scored(self, customers: NDArray[np.int32], vectors: sparse.csr_matrix) -> tuple[Scored, Scored]:
+    def scored(self, customers: NDArray[np.int32], vectors: sparse.csr_matrix) -> tuple[RowScores, RowScores]:
         """Scores of what neighbours buy, and of what they bought next; `vectors` (customers, products) are decayed."""
-        n_products = self.taste_.shape[1]
         described = _unit_rows(vectors.multiply(self.rarity_).tocsr())
-        found: tuple[list[Scored], list[Scored]] = ([], [])
+        found: tuple[list[sparse.csr_matrix], list[sparse.csr_matrix]] = ([], [])
         for start in range(0, len(customers), _BATCH):
             likeness = (described[start : start + _BATCH] @ self.likeness_).toarray()
             own = self.own_[customers[start : start + _BATCH]]
             likeness[np.flatnonzero(own >= 0), own[own >= 0]] = 0.0
             k = min(self.neighbours, likeness.shape[1])
-            if k == 0:
-                continue
-            nearest = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
+            nearest = np.argpartition(-likeness, k - 1, axis=1)[:, :k] if k else np.empty((len(own), 0), np.int64)
             weight = np.take_along_axis(likeness, nearest, axis=1)
             weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-9)
-            indptr = np.arange(0, weight.size + 1, k)
+            indptr = np.arange(len(own) + 1) * k
             pick = sparse.csr_matrix((weight.ravel(), nearest.ravel(), indptr), shape=likeness.shape)
             pick.eliminate_zeros()
             for part, of_members in zip(found, (self.taste_, self.next_), strict=True):
-                product = (pick @ of_members).tocsr()
-                product.sort_indices()
-                rows = np.repeat(np.arange(product.shape[0], dtype=np.int64) + start, np.diff(product.indptr))
-                part.append(Scored(rows * n_products + product.indices, product.data.astype(np.float32)))
-        taste, following = (
-            Scored(
-                np.concatenate([p.keys for p in part]) if part else np.empty(0, dtype=np.int64),
-                np.concatenate([p.scores for p in part]) if part else np.empty(0, dtype=np.float32),
-            )
-            for part in found
-        )
+                part.append(pick @ of_members)
+        taste, following = (RowScores(sparse.vstack(part, format="csr")) for part in found)
         return taste, following

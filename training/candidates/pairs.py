@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+
+#: Scores that RowScores spreads out at a time: as many as a processor's cache holds.
+CELLS = 2_000_000
 
 
 def find(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -30,19 +35,49 @@ class Scored:
         place, there = find(self.keys, wanted)
         return np.where(there, self.scores[place], missing).astype(np.float32)
 
-    def best(self, depth: int, n_products: int) -> NDArray[np.int64]:
-        """Sorted keys of each row's `depth` best scores above 0."""
-        rows = self.keys // n_products
+
+class RowScores:
+    """Scores of (rows, products) as a product of sparse matrices gives them: a row's in any order, which sorting costs.
+
+    Keys are row * n_products + product; what is in no row scores 0.
+    """
+
+    def __init__(self, product: sparse.csr_matrix) -> None:
+        product = product.tocsr()
+        self.n_rows, self.n_products = product.shape
+        self.starts = product.indptr.astype(np.int64)
+        self.products = product.indices
+        self.scores = product.data.astype(np.float32)
+
+    def best(self, depth: int) -> NDArray[np.int64]:
+        """Sorted keys of each row's `depth` best scores above 0; of equal ones, those of the lower product."""
         kept = self.scores > 0
         # Only scores no worse than the row's `depth`th are sorted, which most rows have few of.
-        ends = np.flatnonzero(np.diff(rows, append=-1)) + 1
-        starts = np.concatenate(([0], ends[:-1]))
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        for start, end in pairwise(self.starts.tolist()):
             if 0 < depth < end - start:
                 part = self.scores[start:end]
                 kept[start:end] &= part >= np.partition(part, len(part) - depth)[len(part) - depth]
         place = np.flatnonzero(kept)
-        found: NDArray[np.int64] = self.keys[place[rank_within(rows[place], self.scores[place]) < depth]]
+        rows = np.searchsorted(self.starts[1:], place, side="right")
+        keys = rows * self.n_products + self.products[place]
+        order = np.argsort(keys)
+        found: NDArray[np.int64] = keys[order][rank_within(rows[order], self.scores[place][order]) < depth]
+        return found
+
+    def at(self, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(wanted,) score of each of the sorted keys wanted."""
+        found = np.empty(len(wanted), dtype=np.float32)
+        at_once = max(CELLS // max(self.n_products, 1), 1)
+        room = np.zeros(min(at_once, self.n_rows) * self.n_products, dtype=np.float32)
+        for first in range(0, self.n_rows, at_once):
+            last, base = min(first + at_once, self.n_rows), first * self.n_products
+            low, high = np.searchsorted(wanted, (base, last * self.n_products))
+            within = slice(self.starts[first], self.starts[last])
+            sizes = np.diff(self.starts[first : last + 1])
+            cells = np.repeat(np.arange(last - first) * self.n_products, sizes) + self.products[within]
+            room[cells] = self.scores[within]
+            found[low:high] = room[wanted[low:high] - base]
+            room[cells] = 0.0
         return found
 
 

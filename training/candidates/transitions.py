@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from features.matrix import Purchases
-from training.candidates.pairs import Scored, rank_within
+from training.candidates.pairs import RowScores, rank_within
 
 #: Pairs of consecutive orders counted, newest first, of one customer and in all.
 PAIRS_PER_CUSTOMER, MAX_PAIRS = 25, 150_000
@@ -56,9 +56,6 @@ class Transitions:
         self.chances_: sparse.csr_matrix = counts
         return self
 
-    def scored(self, recent: sparse.csr_matrix) -> Scored:
+    def scored(self, recent: sparse.csr_matrix) -> RowScores:
         """Sum of the chances over the products in `recent` (rows, products), by their weights."""
-        found = (recent @ self.chances_).tocsr()
-        found.sort_indices()
-        rows = np.repeat(np.arange(found.shape[0], dtype=np.int64), np.diff(found.indptr))
-        return Scored(rows * found.shape[1] + found.indices, found.data.astype(np.float32))
+        return RowScores(recent @ self.chances_)

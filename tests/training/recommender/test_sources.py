@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import sparse
 
 from tests.training.recommender.tiny import purchases, random_orders
+from training.candidates import pairs as pairs_module
 from training.candidates.attributes import Attributes, habit_columns
 from training.candidates.history import lines_of, own_history
 from training.candidates.item_item import ItemItemCandidates, weighted_by_rarity
 from training.candidates.neighbours import Neighbours
 from training.candidates.next_order import NextOrder, weighted_orders
-from training.candidates.pairs import Scored, rank_within, top_lists
+from training.candidates.pairs import RowScores, Scored, rank_within, top_lists
 from training.candidates.popularity import RecentPopularity, popularity
 from training.candidates.reorder import PRIOR_CHANCES, ReorderRates
 from training.candidates.transitions import PRIOR_ORDERS, Transitions
@@ -144,10 +150,10 @@ def test_neighbours_propose_what_alike_customers_bought_next_and_never_oneself()
     model = Neighbours(neighbours=2).fit(shop)
     taste, following = model.scored(ONE, decayed(shop, 0.9)[ONE])
     codes = dict(zip(shop.product_ids.to_pylist(), range(shop.n_products), strict=True))
-    assert following.at(np.array([codes["c"]]), missing=0.0)[0] == pytest.approx(1.0)
-    assert following.at(np.array([codes["b"]]), missing=0.0)[0] == 0  # ann's own next order is not asked
-    assert taste.at(np.array([codes["a"]]), missing=0.0)[0] == pytest.approx(1.0)
-    assert taste.at(np.array([codes["x"]]), missing=0.0)[0] == 0
+    assert following.at(np.array([codes["c"]]))[0] == pytest.approx(1.0)
+    assert following.at(np.array([codes["b"]]))[0] == 0  # ann's own next order is not asked
+    assert taste.at(np.array([codes["a"]]))[0] == pytest.approx(1.0)
+    assert taste.at(np.array([codes["x"]]))[0] == 0
 
 
 def test_item_item_weights_have_products_of_length_one_even_when_all_buy_all() -> None:
@@ -239,10 +245,37 @@ def test_rank_within_is_the_place_by_falling_score_and_ties_keep_their_order(pai
 def test_scored_finds_what_is_there_and_lists_are_padded() -> None:
     scored = Scored(np.array([1, 4, 7]), np.array([0.5, 2.0, 0.0], dtype=np.float32))
     assert scored.at(np.array([4, 5, 1]), missing=-1).tolist() == [2.0, -1, 0.5]
-    assert scored.best(5, 4).tolist() == [1, 4]  # a score of 0 proposes nothing
     lists, position = top_lists(scored.keys, scored.scores, n_rows=2, n_products=4, depth=2)
     assert lists.tolist() == [[1, -1], [0, 3]]
     assert position.tolist() == [[0, -1], [1, 2]]
+
+
+row_scores = st.integers(1, 5).flatmap(
+    lambda rows: arrays(np.float32, (rows, 9), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]))
+)
+
+
+@given(row_scores, st.integers(1, 10), st.sampled_from([1, 18, 1_000]), st.randoms())
+def test_scores_in_no_order_say_what_a_table_of_them_says(
+    table: np.ndarray, depth: int, cells: int, chance: Any
+) -> None:
+    rows, products = np.nonzero(table)
+    order = list(range(len(rows)))
+    chance.shuffle(order)
+    order = sorted(order, key=lambda place: rows[place])  # row by row, but in any order within one
+    starts = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=len(table)))))
+    unsorted = sparse.csr_matrix((table[rows, products][order], products[order], starts), shape=table.shape)
+    scored = RowScores(unsorted)
+    wanted = np.arange(0, table.size, 2)
+    with patch.object(pairs_module, "CELLS", cells):
+        assert scored.at(wanted).tolist() == table.ravel()[wanted].tolist()
+    best = [
+        row * 9 + product
+        for row, values in enumerate(table)
+        for product in sorted(np.argsort(-values, kind="stable")[:depth])
+        if values[product] > 0
+    ]
+    assert scored.best(depth).tolist() == best
 
 
 def test_sources_agree_whatever_order_customers_are_asked_in() -> None:

@@ -13,7 +13,7 @@ from features.lake import Lake
 from features.matrix import Purchases
 from features.schema import PRODUCTS, C
 from training.candidates.history import Lines
-from training.candidates.pairs import Scored
+from training.candidates.pairs import find
 
 KINDS = (C.SUBCATEGORY, C.CATEGORY, C.DEPARTMENT, C.BRAND)
 #: A kind helps when it puts several products into one class, and not all into a few of one product.
@@ -91,9 +91,12 @@ def habit_columns(
     wanted = (keys // n_products) * n_classes + pair_class
     has_class = pair_class >= 0
 
+    place, there = find(group, wanted)
+
     def column(values: NDArray[np.floating], missing: float) -> NDArray[np.float32]:
-        found = Scored(group, values.astype(np.float32)).at(wanted, missing=missing)
-        return np.where(has_class, found, np.nan).astype(np.float32)
+        # With nothing to find, every place is 0.
+        found = np.append(values, 0.0).astype(np.float32)[place]
+        return np.where(has_class, np.where(there, found, np.float32(missing)), np.float32(np.nan))
 
     class_decayed = column(decayed, 0.0)
     return {

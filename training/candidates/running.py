@@ -24,6 +24,13 @@ class Sales(Protocol):
         """The same sums of all codes for one moment and these windows: as small as there are codes, not sales."""
 
 
+def _put(values: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(values,) each at its place."""
+    found = np.empty_like(values)
+    found[places] = values
+    return found
+
+
 class Running:
     """Running sums of sales in time, code by code: what happens at a moment or after it is in no sum of that moment."""
 
@@ -43,13 +50,15 @@ class Running:
 
     def before(self, codes: NDArray[np.int64], moment: NDArray[np.float64], *windows: float) -> list[Sums]:
         """See Sales."""
-        start = codes * self.span_
-        now = np.clip(moment - self.first_, 0.0, self.span_)
+        # Codes in order are looked up near one another, and so several times as fast.
+        order = np.argsort(codes, kind="stable")
+        start = codes[order] * self.span_
+        now = np.clip(moment[order] - self.first_, 0.0, self.span_)
         end = np.searchsorted(self.numbers_, start + now, side="left")
         found = []
         for days in windows:
             begin = np.searchsorted(self.numbers_, start + np.maximum(now - days, 0.0), side="left")
-            found.append({name: sums[end] - sums[begin] for name, sums in self.sums_.items()})
+            found.append({name: _put(sums[end] - sums[begin], order) for name, sums in self.sums_.items()})
         return found
 
     def at(self, moment: float, *windows: float) -> SalesAt:

@@ -39,7 +39,7 @@ def _cuts(happened: Bools, scores: Floats) -> _Cuts:
     # A bootstrap asks for them hundreds of times: scikit-learn's checks of its input take several times what they do.
     order = np.argsort(-scores)
     ordered = scores[order]
-    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0)[: len(ordered)])
     counted = np.cumsum(happened[order], dtype=float)[last]
     return _Cuts(np.append(0.0, last + 1.0), np.append(0.0, counted))
 
@@ -177,7 +177,8 @@ def amount_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
     NaN where it is not defined.
     """
     bias, mean = float(predicted.mean() - actual.mean()), float(actual.mean())
-    moves = len(actual) > 1 and np.ptp(actual) > 0 and np.ptp(predicted) > 0
+    # Of numbers too small to square, neither spread is above 0.
+    moves = len(actual) > 1 and all(np.ptp(values) > 0 and values.std() > 0 for values in (actual, predicted))
     return {
         "mae": float(np.abs(actual - predicted).mean()),
         "rmse": float(np.sqrt(((actual - predicted) ** 2).mean())),

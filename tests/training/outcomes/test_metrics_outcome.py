@@ -93,6 +93,8 @@ def test_what_cannot_be_measured_is_not_a_number() -> None:
     assert np.isnan(calibration_slope(HAPPENED, np.where(HAPPENED, 0.9, 0.1)))
     assert np.isnan(calibration_intercept(nobody, np.full(4, 0.4)))
     assert np.isnan(amount_metrics(np.ones(3), np.arange(3.0))["correlation"])
+    nothing = np.zeros(0, dtype=bool)
+    assert np.isnan([auc_or_nan(nothing, np.zeros(0)), average_precision_or_nan(nothing, np.zeros(0))]).all()
 
 
 def test_slope_and_intercept_find_what_was_done_to_true_probabilities() -> None:

@@ -177,14 +177,15 @@ def amount_metrics(actual: Floats, predicted: Floats) -> dict[str, float]:
     NaN where it is not defined.
     """
     bias, mean = float(predicted.mean() - actual.mean()), float(actual.mean())
-    # Of numbers too small to square, neither spread is above 0.
-    moves = len(actual) > 1 and all(np.ptp(values) > 0 and values.std() > 0 for values in (actual, predicted))
+    moves = len(actual) > 1 and np.ptp(actual) > 0 and np.ptp(predicted) > 0
+    with np.errstate(invalid="ignore", divide="ignore"):  # numbers too small to square have no correlation
+        correlation = float(np.corrcoef(actual, predicted)[0, 1]) if moves else np.nan
     return {
         "mae": float(np.abs(actual - predicted).mean()),
         "rmse": float(np.sqrt(((actual - predicted) ** 2).mean())),
         "bias": bias,
         "bias_share": bias / mean if mean else np.nan,
-        "correlation": float(np.corrcoef(actual, predicted)[0, 1]) if moves else np.nan,
+        "correlation": correlation,
     }
 
 

@@ -7,12 +7,14 @@ turned inside out, so that NumPy compares and combines whole columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.tree_tables import Node, question_of
 
 #: Leaves of half a tree: a byte holds which of them are ruled out.
 HALF = 8
@@ -23,7 +25,6 @@ ROWS = 16_384
 RAW = frozenset({"lambdarank", "rank_xendcg", "regression"})
 
 Floats = NDArray[np.float64]
-Node = Mapping[str, Any]
 #: The first of eight leaves that is not ruled out, by the byte of those that are; all of them: none.
 _FIRST = np.array([next((leaf for leaf in range(HALF) if not ruled_out >> leaf & 1), HALF) for ruled_out in range(256)])
 
@@ -146,13 +147,11 @@ def _is_plain(node: Node) -> bool:
 
 
 def _split(node: Node, ruled_out: Sequence[int], n_halves: int) -> Split:
-    threshold = float(node["threshold"])
+    question = question_of(node)
     # The same question of 32-bit values: whether they are above the greatest of them that is not above the threshold.
     with np.errstate(over="ignore"):  # beyond 32 bits, infinity
-        nearest = np.float32(threshold)
-    if float(nearest) > threshold:
+        nearest = np.float32(question.threshold)
+    if float(nearest) > question.threshold:
         nearest = np.nextafter(nearest, np.float32(-np.inf))
-    # Where the tree saw no missing value in training, LightGBM reads one as 0.
-    missing_left = bool(node["default_left"]) if node["missing_type"] == "NaN" else threshold >= 0
     masks = tuple(sum(1 << leaf % HALF for leaf in ruled_out if leaf // HALF == half) for half in range(n_halves))
-    return Split(int(node["split_feature"]), nearest, missing_left, masks)
+    return Split(question.feature, nearest, question.missing_left, masks)

@@ -175,7 +175,7 @@ def _tables(booster: Any) -> TreeTables | None:
         if not nodes:
             constant += float(root["leaf_value"])
             continue
-        asked = [_question(node) for node in nodes]
+        asked = [question_of(node) for node in nodes]
         places = tuple(known.setdefault(question, len(known)) for question in asked)
         features = tuple(sorted({question.feature for question in asked}))
         trees.append(TreeTable(places, _worths(root, features)[-1], features, root))
@@ -189,7 +189,8 @@ def _nodes(node: Node) -> list[Node]:
     return [node, *_nodes(node["left_child"]), *_nodes(node["right_child"])]
 
 
-def _question(node: Node) -> Question:
+def question_of(node: Node) -> Question:
+    """What a split asks."""
     feature = int(node["split_feature"])
     if node["decision_type"] == "==":
         values = tuple(int(value) for value in str(node["threshold"]).split("||"))

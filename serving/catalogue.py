@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -39,7 +40,10 @@ class Offer(NamedTuple):
 
 
 class Offers:
-    """Which products are on offer at a moment: listed by then, not expired, not hidden."""
+    """Which products are on offer at a moment: listed by then, not expired, not hidden.
+
+    `in_stock` is what the product file said, until told otherwise.
+    """
 
     def __init__(
         self,
@@ -48,7 +52,9 @@ class Offers:
         listed: NDArray[np.float64],
         expires: NDArray[np.float64],
     ) -> None:
-        self._in_stock, self._hidden, self._listed, self._expires = in_stock, hidden, listed, expires
+        self.in_stock = in_stock
+        self._filed, self._hidden, self._listed, self._expires = in_stock, hidden, listed, expires
+        self._changing = threading.Lock()
         times = np.unique(np.concatenate((listed[np.isfinite(listed)], expires[np.isfinite(expires)])))
         self._changes = times
         self._last = self._make(-_EVER if len(times) else 0.0)
@@ -57,13 +63,26 @@ class Offers:
         """What is on offer at a moment (seconds since 1970); made anew only when a date has passed."""
         offer = self._last
         if not offer.since <= moment < offer.until:
-            offer = self._last = self._make(moment)
+            with self._changing:
+                offer = self._last = self._make(moment)
         return offer
+
+    def tell_stock(self, words: Mapping[int, bool | None]) -> None:
+        """Whether products (codes) are in stock from now on; None: as the product file said. The rest stays."""
+        if not words:
+            return
+        codes = np.fromiter(words, dtype=np.int64, count=len(words))
+        said = np.array([self._filed[code] if word is None else word for code, word in words.items()], dtype=bool)
+        with self._changing:
+            in_stock = self.in_stock.copy()
+            in_stock[codes] = said
+            self.in_stock = in_stock
+            self._last = self._last._replace(since=_EVER)  # of no moment: the next question makes it anew
 
     def _make(self, moment: float) -> Offer:
         after = int(np.searchsorted(self._changes, moment, side="right"))
         shown = ~self._hidden & (self._listed <= moment) & (moment < self._expires)
-        sellable = shown & self._in_stock
+        sellable = shown & self.in_stock
         return Offer(
             shown=shown,
             sellable=sellable,
@@ -91,7 +110,6 @@ class Catalogue:
     codes: Mapping[str, int]
     names: Sequence[str | None]
     price_of: NDArray[np.float64]  # NaN where there is none
-    in_stock: NDArray[np.bool_]
     offers: Offers
     listed: NDArray[np.float64]  # seconds since 1970; NaN where it is not known
     attributes: Mapping[str, Attribute]  # of FILTERED
@@ -115,9 +133,13 @@ class Catalogue:
     def details(self, code: int, fields: Sequence[str]) -> dict[str, Any]:
         """What is known of a product, of the fields asked for."""
         return {
-            name: bool(self.in_stock[code]) if name == "in_stock" else self.value(name, code)
+            name: bool(self.offers.in_stock[code]) if name == "in_stock" else self.value(name, code)
             for name in dict.fromkeys(fields)
         }
+
+    def tell_stock(self, words: Mapping[str, bool | None]) -> None:
+        """Whether products are in stock from now on, by id; see Offers. Ids that it does not know are passed over."""
+        self.offers.tell_stock({self.codes[product]: word for product, word in words.items() if product in self.codes})
 
     def has(self, attribute: str, value: str) -> NDArray[np.bool_]:
         """(products,) whether each product's department, category or brand is `value`."""
@@ -171,7 +193,6 @@ def make_catalogue(products: pa.Table, popular: NDArray[np.int32], before: Catal
         codes={product: code for code, product in enumerate(ids)} if of_ids is None else of_ids.codes,
         names=names,
         price_of=_numbers(products["price"]) if of_prices is None else of_prices.price_of,
-        in_stock=in_stock,
         offers=offers,
         listed=listed,
         attributes=attributes,

@@ -25,7 +25,10 @@ PER_MINUTE = 60_000
     epilog="Example:  regulars keys create --scope site --name 'shop front'   or, of several shops, --tenant NAME"
 )
 def create(
-    scope: Annotated[KeyScope, typer.Option(help="site: recommendations, events. retention: customers. admin: all.")],
+    scope: Annotated[
+        KeyScope,
+        typer.Option(help="site: recommendations, events. retention: customers. stock: what is in stock. admin: all."),
+    ],
     name: Annotated[str, typer.Option(help="Who will use it; shown in the list.")] = "",
     per_minute: Annotated[
         int, typer.Option(min=1, max=100_000_000, help="Requests it may make a minute.")

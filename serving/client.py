@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import quote, urlencode
@@ -25,6 +25,7 @@ from serving.schemas import (
 )
 from serving.schemas_contact import CampaignPage, ContactPlanPage, ContactPlanRequest
 from serving.schemas_customers import AtRiskPage, AudiencePage, AudienceRequest, CustomerPage
+from serving.stock import StockAnswer, StockBatch, Stocked
 
 T = TypeVar("T")
 _PART = 1 << 16
@@ -71,6 +72,11 @@ class Client:
         """POST /v1/sessions/{session_id}/customer: whose a visit is."""
         path = f"/v1/sessions/{_quoted(session_id)}/customer"
         return self._ask("POST", path, IdentifyAnswer, body=IdentifyRequest(customer_id))
+
+    def stock(self, told: Mapping[str, bool | None]) -> StockAnswer:
+        """PUT /v1/stock: what can be sold from now on, by product; None: as the product file says. Up to 1,000."""
+        products = [Stocked(product, word) for product, word in told.items()]
+        return self._ask("PUT", "/v1/stock", StockAnswer, body=StockBatch(products))
 
     def at_risk(self, **query: str | float) -> AtRiskPage:
         """GET /v1/customers/at-risk."""

@@ -1,4 +1,4 @@
-"""The database of what happens while serving: live events, outcomes, contact plans, the agents' desk, API keys.
+"""The database of what happens while serving: live events, outcomes, contact plans, the agents' desk, stock, API keys.
 
 SQLite in WAL mode in the data home unless `database_url` names another, for instance PostgreSQL.
 """
@@ -111,6 +111,15 @@ sessions = sa.Table(
     sa.Column("name", sa.String, nullable=False),
     sa.Column("csrf", sa.String, nullable=False),
     sa.Column("expires_at", sa.DateTime, nullable=False),  # UTC
+)
+stock = sa.Table(
+    "stock",
+    metadata,
+    sa.Column("seq", _COUNTER, primary_key=True, autoincrement=True),  # another with each word
+    sa.Column("product_id", sa.String, nullable=False, unique=True),
+    sa.Column("in_stock", sa.Boolean),  # null: as the product file says
+    sa.Column("told_at", sa.DateTime, nullable=False),  # UTC
+    sqlite_autoincrement=True,  # a number is never given twice, so readers may go on from the last one they saw
 )
 keys = sa.Table(
     "api_keys",

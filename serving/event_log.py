@@ -63,9 +63,13 @@ class EventLog:
                 kept.append(Kept(len(fresh), len(rows) - len(fresh) - refused, tuple(fresh)))
             if new:
                 connection.execute(sa.insert(events), new)
+        self.announce()
+        return kept
+
+    def announce(self) -> None:
+        """Let every server look for what is new in the database. Call it after the commit."""
         self.doorbell.ring()
         self.tell_others()
-        return kept
 
     def count(self, rows: Sequence[Row]) -> Kept:
         """What `append` would do, without doing it."""

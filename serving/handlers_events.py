@@ -1,4 +1,4 @@
-"""The routes that write: events, whose visit it is, outcomes; and what came of it all. Answered once it is on disk."""
+"""The routes that write: events, whose visit it is, outcomes, stock; and what came of it all. Answered once on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.erased import read_erased
-from serving import event_types, outcomes
+from serving import event_types, outcomes, stock
 from serving.answering import runtime_of
 from serving.event_log import Row, identify_row, rows_of
 from serving.event_types import (
@@ -29,14 +29,18 @@ from serving.keys import now_utc
 from serving.outcomes import Outcome, OutcomeBatch, OutcomesAnswer
 from serving.problems import BadRequestError
 from serving.runtime import Runtime
+from serving.stock import StockAnswer, StockBatch, Stocked
 
 T = TypeVar("T")
 Sent = TypeVar("Sent", Event, Outcome)
+_NAMED = 20  # products unknown
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _event = msgspec.json.Decoder(Event)
 _events = msgspec.json.Decoder(EventBatch)
 _outcome = msgspec.json.Decoder(Outcome)
 _outcomes = msgspec.json.Decoder(OutcomeBatch)
+_stocked = msgspec.json.Decoder(Stocked)
+_stock = msgspec.json.Decoder(StockBatch)
 _identify = msgspec.json.Decoder(IdentifyRequest)
 
 
@@ -107,6 +111,25 @@ async def outcome(request: Request) -> Response:
     accepted = await asyncio.to_thread(runtime.outcomes.append, kept, at=now_utc())
     await asyncio.to_thread(runtime.refresh_contacts)
     return as_json(OutcomesAnswer(accepted, len(sent) - accepted))
+
+
+async def in_stock(request: Request) -> Response:
+    """PUT /v1/stock: one product, or {"products": [...]}."""
+    body = await read_body(request, most=MOST_BYTES_OF_MANY)
+    query(request, NoQuery)
+    if "products" in decode(body, _parts):
+        sent = decode(body, _stock).products
+        _check(sent, lambda one, **_: stock.fault(one), name="products")
+    else:
+        sent = [decode(body, _stocked)]
+        _check(sent, lambda one, **_: stock.fault(one))
+    runtime = runtime_of(request)
+    told = {one.product_id: one.in_stock for one in sent}
+    changed = await asyncio.to_thread(runtime.shelf.log.write, told, at=now_utc())
+    runtime.feed.nudge()
+    catalogue = runtime.holder.state.catalogue
+    unknown = [product for product in told if catalogue is None or product not in catalogue.codes]
+    return as_json(StockAnswer(changed, len(told) - changed, unknown[:_NAMED]))
 
 
 async def what_came_of_it(request: Request) -> Response:

@@ -31,7 +31,7 @@ from serving.scopes import KeyScope
 
 COPY = "keys.json"
 DOORBELL = "keys.doorbell"
-_REST = r"(site|retention|admin)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})"
+_REST = rf"({'|'.join(KeyScope)})_([0-9a-f]{{12}})_([A-Za-z0-9_-]{{43}})"
 _NAMES_SHOP = re.compile(rf"rg_([a-z0-9-]{{1,40}})_{_REST}")
 #: What of a key's text is hashed, as groups of its form.
 _WHOLE, _SECRET = 0, 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from serving.database import StoreAwayError
@@ -19,11 +20,15 @@ _AFTER_FAILURE_SECONDS = 1.0
 
 
 class LiveFeed:
-    """Reads on from the last row seen, when the bell rang. `problem` says why the state may be old."""
+    """Reads on from the last row seen, when the bell rang. `problem` says why the state may be old.
 
-    def __init__(self, events: EventLog, live: Live) -> None:
+    `beside` is called with each look, for what else is told while the server runs.
+    """
+
+    def __init__(self, events: EventLog, live: Live, *, beside: Callable[[], None] = lambda: None) -> None:
         self.events = events
         self.live = live
+        self._beside = beside
         self.problem: str | None = None
         self.seq = 0
         self._heard: bytes | None = None
@@ -39,6 +44,7 @@ class LiveFeed:
                 self.live.apply(rows)
                 self.seq = rows[-1]["seq"]
             self.seq = max(self.seq, last)
+            self._beside()
             self.problem = None
         except StoreAwayError as error:
             self._failed(error)
@@ -74,6 +80,7 @@ class LiveFeed:
                     self.seq = rows[-1]["seq"]
                 if len(rows) < _AT_ONCE:
                     break
+            await asyncio.to_thread(self._beside)
             self._heard, self._looked = heard, time.monotonic()
             self.problem = None
         except StoreAwayError as error:

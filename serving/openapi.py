@@ -40,11 +40,13 @@ from serving.schemas_customers import (
     CustomerQuery,
     ExportQuery,
 )
+from serving.stock import StockAnswer, StockBatch, Stocked
 
 _TYPES = (
     *(RecommendationRequest, Recommendations, BatchRequest, Batch, PageRequest),
     *(Event, EventBatch, EventsAnswer, EventsQuery, IdentifyRequest, IdentifyAnswer),
     *(Outcome, OutcomeBatch, OutcomesAnswer, FeedbackQuery, FeedbackPage),
+    *(Stocked, StockBatch, StockAnswer),
     *(ContactPlanRequest, ContactPlanQuery, ContactPlanPage, CampaignPage),
     *(ProductsQuery, AudienceRequest, AudienceQuery, AudiencePage),
     *(AtRiskPage, AtRiskQuery, ExportQuery, CustomerQuery, CustomerPage, ModelsPage, Health, Readiness, Problem),
@@ -128,6 +130,11 @@ _OPERATIONS = (
     _Operation(
         *("POST", "/v1/sessions/{session_id}/customer", "Whose a visit is, once they sign in", "IdentifyAnswer"),
         body=("IdentifyRequest",),
+        errors=(*_KEY, *_BODY, *_STORE),
+    ),
+    _Operation(
+        *("PUT", "/v1/stock", "What can be sold from now on; one product, or up to 1,000", "StockAnswer"),
+        body=("Stocked", "StockBatch"),
         errors=(*_KEY, *_BODY, *_STORE),
     ),
     _Operation(

@@ -46,6 +46,8 @@ class Holder:
         self.variants: dict[str, State] = {}
         self.static: tuple[str, ...] = static_list(home, fallback_file)
         self.problem: str | None = None
+        #: What is told while the server runs is laid over each catalogue that is to answer.
+        self.lay: Callable[[Catalogue], None] = lambda _: None
         self._wanted = tuple(variants)
         self._fallback_file = fallback_file
         self._served: str | None = None  # the mark of erasures under which it was read
@@ -104,13 +106,30 @@ class Holder:
             if version not in self.variants:
                 try:
                     kept = keep(self.home, version, under=PINNED)
-                    self.variants[version] = self._read(kept, version, self.state.catalogue)
+                    self._answer_also_from(version, self._read(kept, version, self.state.catalogue))
                 except _FAILURES as error:
                     self._failed(version, error)
                     self.problem = f"an experiment's scores could not be loaded: {error}"
 
+    @property
+    def catalogues(self) -> list[Catalogue]:
+        """Those of all scorings that answer."""
+        states = (self.state, *list(self.variants.values()))
+        return [state.catalogue for state in states if state.catalogue is not None]
+
+    def _answer_also_from(self, version: str, state: State) -> None:
+        self._lay(state)
+        self.variants[version] = state
+        self._lay(state)
+
+    def _lay(self, state: State) -> None:
+        if state.catalogue is not None:
+            self.lay(state.catalogue)
+
     def _answer_from(self, state: State) -> None:
+        self._lay(state)
         before, self.state = self.state, state
+        self._lay(state)  # again: what was told since then was told to the catalogues that answered
         before.insights.told.clear()  # the state itself may stay, and nobody asks it again
         self.tell()
         freeze()

@@ -16,6 +16,8 @@ PUBLIC: frozenset[KeyScope] = frozenset()
 SITE = frozenset({KeyScope.SITE, KeyScope.ADMIN})
 #: Names customers' scores: never for the key of a site.
 RETENTION = frozenset({KeyScope.RETENTION, KeyScope.ADMIN})
+#: Changes what every answer may hold, so a key that stands in pages may not.
+STOCK = frozenset({KeyScope.STOCK, KeyScope.ADMIN})
 ADMIN = frozenset({KeyScope.ADMIN})
 ANY = frozenset(KeyScope)
 
@@ -37,6 +39,7 @@ ROUTES = (
     ApiRoute("GET", "/v1/products/{product_id}/bought-together", handlers.products_bought_together, SITE),
     ApiRoute("POST", "/v1/events", handlers_events.events, SITE),
     ApiRoute("POST", "/v1/sessions/{session_id}/customer", handlers_events.identify, SITE),
+    ApiRoute("PUT", "/v1/stock", handlers_events.in_stock, STOCK),
     ApiRoute("GET", "/v1/customers/at-risk", handlers_customers.customers_at_risk, RETENTION),
     ApiRoute("GET", "/v1/customers/at-risk/export", handlers_customers.export_at_risk, RETENTION),
     ApiRoute("GET", "/v1/customers/{customer_id}", handlers_customers.one_customer, RETENTION),

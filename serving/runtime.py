@@ -39,6 +39,7 @@ from serving.reload import Holder
 from serving.request_ids import new_id
 from serving.rule_book import RulesFile
 from serving.state import State
+from serving.stock import Shelf, StockLog
 from serving.tracing import make_provider
 
 log = logging.getLogger("regulars.serving")
@@ -60,6 +61,7 @@ class Runtime:
     commit: GroupCommit
     outcomes: OutcomeLog
     plans: PlanLog
+    shelf: Shelf
     keys: Keys
     experiments: Experiments
     rules: RulesFile
@@ -263,15 +265,19 @@ def open_runtime(
     bell = Bell(settings, events.doorbell)
     events.tell_others = bell.ring
     home = settings.data_home
+    holder = holder or open_holder(settings, counted)
+    shelf = Shelf(StockLog(database, events.announce), lambda: holder.catalogues)
+    holder.lay = shelf.lay
     return Runtime(
         settings=settings,
-        holder=holder or open_holder(settings, counted),
+        holder=holder,
         database=database,
         events=events,
-        feed=LiveFeed(events, Live()),
+        feed=LiveFeed(events, Live(), beside=shelf.read),
         commit=GroupCommit(events),
         outcomes=OutcomeLog(database),
         plans=PlanLog(database),
+        shelf=shelf,
         keys=Keys(database, tenant=settings.tenant),
         experiments=experiments,
         rules=RulesFile(settings.rules_file),

@@ -17,7 +17,7 @@ from features.errors import RegularsError
 from features.release import release
 
 #: Where the tables stand at each release, the oldest first; the last is what this one works with.
-VERSIONS = ("0001",)
+VERSIONS = ("0001", "0002")
 HEAD = VERSIONS[-1]
 #: Alembic's own table, which holds the version.
 TABLE = "alembic_version"

@@ -10,4 +10,5 @@ class KeyScope(StrEnum):
 
     SITE = "site"
     RETENTION = "retention"
+    STOCK = "stock"
     ADMIN = "admin"

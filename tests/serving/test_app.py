@@ -131,6 +131,7 @@ BODIES = {
         ("/v1/events", "Event"),
         ("/v1/sessions/{session_id}/customer", "IdentifyRequest"),
         ("/v1/outcomes", "Outcome"),
+        ("/v1/stock", "Stocked"),
         ("/v1/contact-plans", "ContactPlanRequest"),
         ("/v1/audiences", "AudienceRequest"),
     )
@@ -143,7 +144,7 @@ BODIES = {
 )
 def test_with_nothing_scored_every_route_still_answers(empty, method: str, path: str) -> None:
     concrete = path.format(product_id="p1", customer_id="ann", session_id="s1", campaign_id="june")
-    response = empty.request(method, concrete, json=BODIES.get(path, {}) if method == "POST" else None)
+    response = empty.request(method, concrete, json=BODIES.get(path, {}) if method in ("POST", "PUT") else None)
     assert response.status_code == 200
     if response.headers["content-type"] == "application/json":
         assert response.json().get("strategy", "none") == "none"

@@ -58,6 +58,9 @@ def test_each_method_gives_the_answer_as_a_type(served: int) -> None:
     assert [line.split(",")[0] for line in lines] == ["customer_id", "bob", "cat"]
     assert client.customer("ann").scores.orders == 10
     assert client.audience(AudienceRequest(product_id="p1")).total == 0
+    assert client.stock({"p1": False, "p2": True}).changed == 2
+    assert client.recommend(RecommendationRequest(customer_id="ann", k=1)).items[0].product_id != "p1"
+    assert client.stock({"p1": None, "p2": None}).changed == 2
     assert client.outcomes([Outcome("o1", "ann", "reached", NOW)]).accepted == 1
     assert client.models().scores_version == "v1"
     assert client.ready().status == "ok"

@@ -58,7 +58,10 @@ def of(home: Home) -> Database:
 
 def everything(file: Path) -> dict[str, list[tuple[object, ...]]]:
     with closing(sqlite3.connect(file)) as con:
-        return {table: con.execute(f"SELECT * FROM {table}").fetchall() for table in metadata.tables}
+        there = {name for (name,) in con.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return {
+            table: con.execute(f"SELECT * FROM {table}").fetchall() for table in sorted(there & set(metadata.tables))
+        }
 
 
 def stamp(home: Home, version: str) -> None:
@@ -84,7 +87,9 @@ def test_a_database_of_before_versions_is_brought_up_to_date_with_all_its_rows(h
     assert opened.version() == HEAD
     after = everything(file)
     assert [row[1] for row in after.pop("events")] == [*(row[1] for row in before.pop("events")), "new"]
-    assert after == before
+    assert {table: rows for table, rows in after.items() if table in before} == before
+    assert after.keys() - before.keys() == {"stock"}  # came later
+    assert after["stock"] == []
     with opened.read() as connection:
         assert connection.scalar(sa.select(sa.func.max(events.c.seq))) == 4
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -146,7 +151,7 @@ def test_in_postgresql_too(postgres: Server, tmp_path: Path) -> None:
     engine = sa.create_engine(postgres.url("upgrading").replace("postgresql:", "postgresql+psycopg:"))
     at = AT.replace(tzinfo=None)
     with engine.begin() as connection:  # as a release did that kept no versions
-        metadata.create_all(connection)
+        metadata.create_all(connection, tables=[table for table in metadata.sorted_tables if table.name != "stock"])
         row = {"outcome_id": "o1", "customer_id": "ann", "outcome": "saved", "occurred_at": at, "received_at": at}
         connection.execute(sa.insert(outcomes), [row])
         connection.execute(

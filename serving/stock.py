@@ -7,6 +7,7 @@ not bring back what was sold out this morning. Told null, a product is again wha
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
@@ -16,9 +17,13 @@ from msgspec import Meta, Struct
 
 from serving.catalogue import Catalogue
 from serving.database import Database, stock
+from serving.doorbell import Doorbell
 from serving.event_types import MOST_EVENTS, EventId
 
 MOST_PRODUCTS = MOST_EVENTS
+DOORBELL = "stock.doorbell"
+#: Another machine's words ring no bell here, so the log is looked at this often in any case.
+_LOOK_SECONDS = 1.0
 _AT_ONCE = 500  # ids in one question, and rows of one look; SQLite takes no more than some thousands of parameters
 
 
@@ -56,12 +61,13 @@ def fault(told: Stocked) -> tuple[str, str] | None:
 class StockLog:
     """The last word about each product in the database, numbered in the order in which they became visible.
 
-    `announce` is called after each change.
+    After each change `doorbell` rings, and `announce` is called: what makes servers look for anything new.
     """
 
     def __init__(self, database: Database, announce: Callable[[], None] = lambda: None) -> None:
         self.database = database
         self.announce = announce
+        self.doorbell = Doorbell(database.folder / DOORBELL)
 
     def write(self, told: Mapping[str, bool | None], *, at: datetime) -> int:
         """How many products another word stood for; when this returns, the new ones are on disk.
@@ -81,6 +87,7 @@ class StockLog:
                 rows = [{"product_id": product, "in_stock": word, "told_at": at} for product, word in new.items()]
                 connection.execute(sa.insert(stock), rows)
         if new:
+            self.doorbell.ring()
             self.announce()
         return len(new)
 
@@ -104,14 +111,23 @@ class Shelf:
         self.told: dict[str, bool] = {}
         self._catalogues = catalogues
         self._seq = 0
+        self._heard: bytes | None = None
+        self._looked = float("-inf")
         self._reading = threading.Lock()
 
     def read(self) -> None:
-        """Take up what was told since the last look. Raises StoreAwayError; what was known before then stands."""
+        """Take up what was told since the last look. Raises StoreAwayError; what was known before then stands.
+
+        Costs nothing where the bell did not ring: events ring theirs far more often.
+        """
+        heard = self.log.doorbell.read()  # before reading, so that a ring meanwhile is noticed
+        if heard == self._heard and time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
         with self._reading:
             while True:
                 seq, words = self.log.since(self._seq)
                 if not words:
+                    self._heard, self._looked = heard, time.monotonic()
                     return
                 # Another dictionary, so that a thread that lays the one before out is not disturbed.
                 told = {product: word for product, word in (self.told | words).items() if word is not None}

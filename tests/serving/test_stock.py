@@ -2,6 +2,7 @@
 
 import sqlite3
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
@@ -19,6 +20,7 @@ from serving.runtime import Runtime
 from serving.scopes import KeyScope
 from serving.stock import StockLog
 
+NOW = datetime.now(UTC).isoformat()
 EVERYTHING = {"customer_id": "ann", "k": 6}
 
 
@@ -148,6 +150,7 @@ def test_a_word_that_cannot_be_kept_is_not_taken(client, runtime: Runtime) -> No
         other.execute("DROP TABLE stock")
     assert client.request("PUT", "/v1/stock", json={"product_id": "p1", "in_stock": False}).status_code == 503
     assert "p1" in shown(client)
+    runtime.shelf.log.doorbell.ring()
     with pytest.raises(StoreAwayError):
         runtime.shelf.read()
 
@@ -161,6 +164,21 @@ def test_more_words_than_one_look_takes_are_all_read(home: Home, make_runtime) -
     assert runtime.shelf.log.write(words | {"x1": None}, at=runtime.holder.state.scored_at) == 1
     runtime.shelf.read()
     assert runtime.shelf.told == {product: word for product, word in words.items() if product != "x1"}
+
+
+def test_events_do_not_make_a_worker_ask_for_the_stock_each_time(client, runtime: Runtime, monkeypatch) -> None:
+    runtime.shelf.read()
+    monkeypatch.setattr("serving.stock._LOOK_SECONDS", 1e9)
+    asked: list[int] = []
+    since = runtime.shelf.log.since
+    monkeypatch.setattr(runtime.shelf.log, "since", lambda seq: asked.append(seq) or since(seq))
+    event = {"event_id": "e1", "product_id": "p1", "kind": "view", "occurred_at": NOW, "customer_id": "ann"}
+    assert client.post("/v1/events", json=event).json()["accepted"] == 1
+    shown(client)
+    assert asked == []
+    tell(client, p1=False)
+    assert "p1" not in shown(client)
+    assert asked
 
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)

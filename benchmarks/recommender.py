@@ -16,6 +16,8 @@ here, by one function.
     repeat_recall, explore_recall   of what was bought, the part bought before and the part new to the customer
     new_recall                      of a list of new products alone
     ours less ...                   mean difference over customers, with its 95% interval
+
+What ours costs is printed beside the bare fits of LightGBM and implicit inside it, and beside implicit's own batch.
 """
 
 from __future__ import annotations
@@ -27,12 +29,13 @@ import platform
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cost import Cost, bare_fits, implicit_seconds_per_list
 from benchmarks.judge import DEPTH, SHOWN, Told, best_of, best_sold, differences, measure, quality, seen
 from benchmarks.library_peers import LIBRARIES, compare
 from benchmarks.peers import PEERS, Peer
@@ -120,17 +123,21 @@ def _top_frequencies(question: Split) -> Iterator[Found]:
     yield Found("GP-TopFreq", Told(group_and_personal_top_frequency(history, customers, DEPTH), new))
 
 
-def _ours(shop: Shop, question: Split, threads: int) -> tuple[Found, float]:
-    """The lists, and the seconds of one core that a customer's list takes."""
+def _ours(shop: Shop, question: Split, threads: int) -> tuple[Found, Cost]:
+    """The lists, and what they cost."""
     started = time.perf_counter()
     config = RecommenderConfig().on(threads=threads, seed=0)
-    ranker = learn_ranker(question, config, horizon_days=0, attributes=shop.attributes)
-    sources = CandidateSources(config.candidates, shop.attributes).fit(question.history)
+    with bare_fits() as bare:
+        ranker = learn_ranker(question, config, horizon_days=0, attributes=shop.attributes)
+        sources = CandidateSources(config.candidates, shop.attributes).fit(question.history)
+    trained = time.perf_counter() - started
     before = time.process_time()
     lists = recommend(sources, ranker, question.customers, question.moment, depth=DEPTH).lists
     cpu = (time.process_time() - before) / len(question.customers)
     new = recommend(sources, ranker, question.customers, question.moment, depth=DEPTH, new_only=True).lists
-    return Found(OURS, Told(lists, new), seconds=time.perf_counter() - started), cpu
+    found = Found(OURS, Told(lists, new), seconds=time.perf_counter() - started)
+    pace = implicit_seconds_per_list(question.history, question.customers, DEPTH, factors=config.candidates.factors)
+    return found, Cost(trained, bare, cpu, pace)
 
 
 def _published(shop: Shop, validation: Split, test: Split) -> Iterator[Found]:
@@ -174,7 +181,7 @@ def run(shop: Shop, threads: int, pythons: Mapping[str, Path], *, published: boo
 
     for one in sorted(_top_frequencies(test), key=lambda one: one.name != REFERENCE):
         show(one)
-    ours, cpu = _ours(shop, test, threads)
+    ours, cost = _ours(shop, test, threads)
     show(ours)
     if published:
         for one in _published(shop, validation, test):
@@ -183,7 +190,7 @@ def run(shop: Shop, threads: int, pythons: Mapping[str, Path], *, published: boo
         show(one)
         tuned = {name: value for name, value in (one.tuned or {}).items() if name != "validation"}
         print(f"{'':24s}" + ", ".join(f"{name} {value}" for name, value in tuned.items()))
-    print(f"a list of ours, with full ranking: {1 / cpu:,.0f} customers a second and core")
+    print(cost.words)
     less = differences(test, ours.told, {name: one.told for name, one in found.items() if name != OURS})
     for name, values in less.items():
         cells = [f"{metric} {mean:+.4f} [{low:+.4f}, {high:+.4f}]" for metric, (mean, low, high) in values.items()]
@@ -193,7 +200,7 @@ def run(shop: Shop, threads: int, pythons: Mapping[str, Path], *, published: boo
         "results": results,
         "tuned": {name: one.tuned for name, one in found.items() if one.tuned is not None},
         "seconds": {name: round(one.seconds, 1) for name, one in found.items()},
-        "ours_cpu_seconds_per_list": cpu,
+        "ours_cost": asdict(cost),
         "ours_less": less,
     }
 

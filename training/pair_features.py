@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
-from training.candidates.history import Lines
+from training.candidates.history import Lines, spans
 from training.candidates.pairs import distinct, rank_within
 from training.candidates.popularity import Popularity
 
@@ -70,9 +70,12 @@ def customer_columns(
     lately = np.bincount(lines.rows[lines.back < 3], minlength=n_rows) / np.clip(n_own, 1, 3)
     days = np.where(has_orders, history.order_day[last] - history.order_day[np.minimum(first, last)], 0.0)
 
+    # Only theirs are touched: a shop has many more.
+    orders, of_row = spans(first, n_own), np.repeat(np.arange(n_rows), n_own)
+    sizes = history.order_start[orders + 1] - history.order_start[orders]
+
     def of_orders(values: NDArray[np.generic]) -> NDArray[np.float64]:
-        total = np.bincount(history.order_customer, weights=values, minlength=history.n_customers)
-        mean: NDArray[np.float64] = total[customers] / np.maximum(n_own, 1)
+        mean: NDArray[np.float64] = np.bincount(of_row, weights=values, minlength=n_rows) / np.maximum(n_own, 1)
         return mean
 
     of_customer: Columns = {
@@ -86,8 +89,8 @@ def customer_columns(
             n_own > 1, history.order_day[last] - history.order_day[np.maximum(last - 1, 0)], np.nan
         ),
         "customer_days_silent": np.where(has_orders, moment - history.order_day[last], np.nan),
-        "customer_small_share": of_orders(history.order_sizes <= SMALL_ORDER),
-        "customer_inverse_size": of_orders(1.0 / np.maximum(history.order_sizes, 1)),
+        "customer_small_share": of_orders(sizes <= SMALL_ORDER),
+        "customer_inverse_size": of_orders(1.0 / np.maximum(sizes, 1)),
         "weekday": np.floor(moment) % 7,
     }
     return {name: values[rows].astype(np.float32) for name, values in of_customer.items()}

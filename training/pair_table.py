@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,14 +93,26 @@ def decayed(history: Purchases, decay: float, *, least: float = 0.0) -> sparse.c
 
     Orders that weigh less than `least` are left out.
     """
-    history = history.keep_orders(decay**history.orders_from_end >= least)
-    weight = (decay ** np.repeat(history.orders_from_end, history.order_sizes)).astype(np.float32)
-    owner = history.line_customer
-    matrix = sparse.csr_matrix(
-        (weight, (owner, history.products)), shape=(history.n_customers, history.n_products), dtype=np.float32
-    )
+    history = replace(history, terms=None)
+    if least > 0:
+        history = history.keep_orders(decay**history.orders_from_end >= least)
+    weight = np.repeat((decay**history.orders_from_end).astype(np.float32), history.order_sizes)
+    start = history.order_start[history.customer_start]
+    shape = (history.n_customers, history.n_products)
+    # Equal products are added up in place, so the matrix has its own.
+    matrix = sparse.csr_matrix((weight, history.products.copy(), start), shape=shape)
     matrix.sum_duplicates()
     return matrix
+
+
+def _prices(history: Purchases, moment: float | None) -> Prices:
+    fitted = Prices().fit(history)
+    return fitted if moment is None else fitted.at_moment(moment)
+
+
+def _stores(history: Purchases, moment: float | None) -> Stores:
+    fitted = Stores().fit(history)
+    return fitted if moment is None else fitted.at_moment(moment)
 
 
 class CandidateSources:
@@ -110,8 +122,13 @@ class CandidateSources:
         self.config = config
         self.attributes = attributes
 
-    def fit(self, history: Purchases, *, als: AlsCandidates | None = None) -> CandidateSources:
-        """Fit every source on the whole history; `als` says who factorises it, if not implicit in this process."""
+    def fit(
+        self, history: Purchases, *, als: AlsCandidates | None = None, moment: float | None = None
+    ) -> CandidateSources:
+        """Fit every source on the whole history; `als` says who factorises it, if not implicit in this process.
+
+        With `moment`, only that one will be asked about (see `at`), which takes less memory.
+        """
         config = self.config
         self.gap_days_ = typical_gap_days(history)
         self.popularity_: Popularity = popularity(history)
@@ -128,7 +145,7 @@ class CandidateSources:
             alike = pool.submit(neighbours.fit, history)
             reorder = pool.submit(ReorderRates().fit, history)
             recent = pool.submit(RecentPopularity().fit, history, gap_days=self.gap_days_)
-            prices, stores = pool.submit(Prices().fit, history), pool.submit(Stores().fit, history)
+            prices, stores = pool.submit(_prices, history, moment), pool.submit(_stores, history, moment)
             kinds = {
                 name: pool.submit(NextKinds(classes, products=config.linear_products).fit, history)
                 for name, classes in (self.attributes.classes.items() if self.attributes else ())

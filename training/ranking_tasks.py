@@ -29,6 +29,7 @@ class TaskConfig:
     lists_wanted: int = 15_000  # customers asked over all moments: a small shop asks each more often
     most_fits: int = 12  # of the sources, over all moments and folds
     lines_read: int = 6_000_000  # lines of history that all fits together may read: a large shop asks less often
+    cutoff_lines_read: int = 60_000_000  # the same of cut-offs, of which one is always asked about
     max_folds: int = 4
     max_customers: int = 12_000  # of one moment, chosen by chance
     seed: int = 0
@@ -62,7 +63,8 @@ def past_moments(split: Split, config: TaskConfig, *, horizon_days: float) -> It
 
 def _cutoffs(split: Split, config: TaskConfig, horizon_days: float) -> Iterator[Split]:
     as_of = float(split.moment[0])
-    for back in range(1, config.moments + 1):
+    affordable = round(config.cutoff_lines_read / max(len(split.history.products), 1))
+    for back in range(1, int(np.clip(affordable, 1, config.moments)) + 1):
         try:
             yield cutoff_split(split.history, as_of_day=as_of - back * horizon_days, horizon_days=horizon_days)
         except DataError:

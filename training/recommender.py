@@ -81,7 +81,9 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
     attributes = read_attributes(context.lake, backend, purchases)
     ranker = learn_ranker(question, config, horizon_days=horizon.days, attributes=attributes)
     test = RankingTest(question, attributes, settings.seed)
-    backtest = _BackTest(test, CandidateSources(config.candidates, attributes).fit(question.history))
+    moment = day_number(cutoffs.test)
+    sources = CandidateSources(config.candidates, attributes).fit(question.history, moment=moment)
+    backtest = _BackTest(test, sources)
 
     lists = {OURS: backtest.lists(ranker)}
     lists |= baselines(question, backtest.sources, lists[OURS].shape[1])
@@ -114,8 +116,8 @@ def train_recommender(context: Context, into: Path, *, config: RecommenderConfig
             )
         candidates = replace(_read_config(other), threads=settings.threads)
         same = candidates == config.candidates
-        sources = backtest.sources if same else CandidateSources(candidates, attributes).fit(question.history)
-        return _BackTest(test, sources).lists(Ranker.load(other / RANKER))
+        fitted = sources if same else CandidateSources(candidates, attributes).fit(question.history, moment=moment)
+        return _BackTest(test, fitted).lists(Ranker.load(other / RANKER))
 
     def ahead_of(other: Path) -> Metric:
         return next(found for found in test.ahead(lists[OURS], lists_of(other)) if found.name == GATE)
@@ -191,7 +193,8 @@ def _write_bundle(
     horizon_days: int,
 ) -> RankedLists:
     as_of = last_moment(context)
-    sources = CandidateSources(config.candidates, attributes).fit(purchases)
+    moment = day_number(as_of.replace(tzinfo=None))
+    sources = CandidateSources(config.candidates, attributes).fit(purchases, moment=moment)
     ranked = rank_all(context, purchases, sources, ranker, as_of=as_of, about={"as_of": as_of.isoformat()})
     (bundle / RANKING).mkdir()
     save_ranked_lists(ranked, bundle / RANKING)

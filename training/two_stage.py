@@ -75,9 +75,13 @@ def ranking_tasks(
 ) -> Iterator[RankingTask]:
     """What a ranker learns from: candidates at moments before the split's, by sources fitted on orders before each."""
     for moment in past_moments(split, config.tasks, horizon_days=horizon_days):
-        sources = CandidateSources(config.candidates, attributes).fit(moment.history)
+        same = np.ptp(moment.moment) == 0
+        sources = CandidateSources(config.candidates, attributes).fit(
+            moment.history, moment=float(moment.moment[0]) if same else None
+        )
         for part, table in _tables(sources, moment.customers, moment.moment):
             yield RankingTask(table, moment.truth.between(part.start, part.stop))
+        del sources, moment  # of a large shop, two of them are not to be in memory at once
 
 
 def _tables(

@@ -14,7 +14,17 @@ from benchmarks.bench_rows import LIMIT, Row, recommender, response, serving, su
 
 ROOT = Path(bench.__file__).parent
 #: They read others' reports, write the README's blocks, make shops, or want hours or an environment of their own.
-LONG_ONLY = {"bench", "scale", "big_shop", "demo", "feature_rivals", "figures", "spark", "uplift_rivals"}
+LONG_ONLY = {
+    "bench",
+    "scale",
+    "big_shop",
+    "demo",
+    "feature_rivals",
+    "figures",
+    "recommender_scale",
+    "spark",
+    "uplift_rivals",
+}
 #: They run in environments of their own, started by the recommender's benchmark.
 PEERS = {"rectools_peers", "lenskit_peers", "recanet_peer"}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from scipy import sparse
 
 from features.matrix import Purchases
 from training.candidates.pairs import Scored
+from training.candidates.parts import parts_of
 
 #: The share of the history's days that counts as lately, and its bounds in days.
 RECENT_SHARE, RECENT_DAYS = 0.08, (7.0, 60.0)
@@ -53,8 +56,7 @@ def popularity(history: Purchases) -> Popularity:
     back, days = history.orders_from_end, history.order_day
     span = float(np.ptp(days)) if len(days) else 0.0
     window = float(np.clip(span * RECENT_SHARE, *RECENT_DAYS))
-    owner = history.line_customer.astype(np.int64)
-    pairs, times = np.unique(owner * n_products + history.products, return_counts=True)
+    buyers, rebuyers = _buyers(history)
     part = np.repeat(1.0 / np.maximum(history.order_sizes, 1), history.order_sizes)
     return Popularity(
         orders=count(),
@@ -65,11 +67,25 @@ def popularity(history: Purchases) -> Popularity:
             history.products, weights=part * np.repeat(back < 1, history.order_sizes), minlength=n_products
         ).astype(np.float32),
         in_small_orders=np.bincount(history.products, weights=part, minlength=n_products).astype(np.float32),
-        buyers=np.bincount(pairs % n_products, minlength=n_products).astype(np.float32),
-        rebuyers=np.bincount(pairs[times > 1] % n_products, minlength=n_products).astype(np.float32),
+        buyers=buyers,
+        rebuyers=rebuyers,
         n_orders=history.n_orders,
         n_customers=int((history.orders_per_customer > 0).sum()),
     )
+
+
+def _buyers(history: Purchases) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(products,) customers who bought each product, and those who did so more than once."""
+    found = np.zeros((2, history.n_products), dtype=np.int64)
+    for _, part in parts_of(history):
+        key = np.sort(part.line_customer.astype(np.int64) * history.n_products + part.products)
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        products = key[first] % history.n_products
+        several = np.diff(first, append=len(key)) > 1
+        found[0] += np.bincount(products, minlength=history.n_products)
+        found[1] += np.bincount(products[several], minlength=history.n_products)
+    buyers, rebuyers = found.astype(np.float32)
+    return buyers, rebuyers
 
 
 class RecentPopularity:
@@ -84,16 +100,21 @@ class RecentPopularity:
         self.first_ = first if len(days) else 0.0
         self.n_products_ = history.n_products
         # A period counts for moments after its end; the one that holds the last order ends just after it.
-        period = np.floor((days - self.first_) / self.length_).astype(np.int64)
+        period = self._period(days)
         self.periods_ = int(period.max(initial=0)) + 1
-        line_period = np.repeat(period, history.order_sizes)
-        counts = sparse.csr_matrix(
-            (np.ones(len(line_period), dtype=np.float32), (line_period, history.products)),
-            shape=(self.periods_, history.n_products),
-        )
+        counts = reduce(add, (self._counts(part) for _, part in parts_of(history)))
         orders = np.bincount(period, minlength=self.periods_).astype(np.float64)
         self.windows_ = {name: self._window(counts, orders, width) for name, width in WINDOWS.items()}
         return self
+
+    def _period(self, days: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.floor((days - self.first_) / self.length_).astype(np.int64)
+
+    def _counts(self, history: Purchases) -> sparse.csr_matrix:
+        """(periods, products) lines."""
+        period = np.repeat(self._period(history.order_day), history.order_sizes)
+        ones = np.ones(len(period), dtype=np.float32)
+        return sparse.csr_matrix((ones, (period, history.products)), shape=(self.periods_, history.n_products))
 
     def _window(self, counts: sparse.csr_matrix, orders: NDArray[np.float64], width: int) -> Scored:
         periods = self.periods_

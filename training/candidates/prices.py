@@ -6,7 +6,6 @@ longer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import copy
 
 import numpy as np
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from features.matrix import Purchases, Terms
 from training.candidates.pairs import find
-from training.candidates.running import Running, Sales
+from training.candidates.parts import parts_of
+from training.candidates.running import Running, Sales, Sums
 
 Columns = dict[str, NDArray[np.float32]]
 #: Days before the moment that discounts are counted over.
@@ -25,6 +25,18 @@ PRIOR_LINES, PRIOR_MONEY = 2.0, 3.0
 #: A line is on offer from so much off, in the shop's currency.
 LEAST_SAVED = 0.005
 _TINY = 1e-9
+#: What is summed of each customer; and of each with each product, and of the last line of both, as it is kept: counts
+#: and what one line says lose nothing by half the room.
+TOTALS = ("lines", "offers", "paid")
+LAST = "last_"
+OF_PAIR = {
+    "lines": np.float32,
+    "offers": np.float32,
+    "quantity": np.float64,
+    "last_offers": np.float32,
+    "last_quantity": np.float32,
+    "last_paid": np.float32,
+}
 
 
 def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -32,19 +44,42 @@ def _ratio(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.
     return np.where(under > _TINY, over / np.maximum(under, _TINY), np.nan)
 
 
-def _terms(history: Purchases) -> dict[str, NDArray[np.float64]]:
-    """(lines,) what is summed of each line; nothing paid where its terms are not known."""
-    n_lines = len(history.products)
-    unknown = np.full(n_lines, np.nan, dtype=np.float32)
-    terms = history.terms or Terms(unknown, unknown, unknown, np.empty(0, dtype=np.int32), 0)
-    paid, saved = np.nan_to_num(terms.paid).astype(np.float64), np.nan_to_num(terms.saved).astype(np.float64)
-    return {
-        "lines": np.ones(n_lines),
-        "offers": (saved > LEAST_SAVED).astype(np.float64),
-        "paid": paid,
-        "full": paid + saved,
+def _terms(history: Purchases) -> Terms:
+    """The terms of each line, NaN where the history has none."""
+    unknown = np.full(0 if history.terms else len(history.products), np.nan, dtype=np.float32)
+    return history.terms or Terms(unknown, unknown, unknown, np.empty(0, dtype=np.int32), 0)
+
+
+def _paid(terms: Terms) -> NDArray[np.float64]:
+    """(lines,) what was paid, nothing where it is not known."""
+    return np.nan_to_num(terms.paid).astype(np.float64)
+
+
+def _totals(history: Purchases) -> tuple[Sums, NDArray[np.int64], dict[str, NDArray[np.floating]]]:
+    """TOTALS of each customer, sorted keys of each with each product they bought, and OF_PAIR of those."""
+    terms = _terms(history)
+    of_line = {
+        "lines": np.ones(len(history.products)),
+        "offers": (terms.saved > LEAST_SAVED).astype(np.float64),
+        "paid": _paid(terms),
         "quantity": terms.quantity.astype(np.float64),
     }
+    owner = history.line_customer.astype(np.int64)
+    of_customer = {
+        name: np.bincount(owner, weights=of_line[name], minlength=history.n_customers).astype(np.float64)
+        for name in TOTALS
+    }
+    pair = owner * history.n_products + history.products
+    by_pair = np.argsort(pair, kind="stable")  # within a pair, lines stay in time
+    pair = pair[by_pair]
+    start = np.flatnonzero(np.diff(pair, prepend=-1))
+    last = by_pair[np.append(start[1:], len(pair)) - 1] if len(pair) else by_pair
+    of_pair: dict[str, NDArray[np.floating]] = {}
+    for name, exact in OF_PAIR.items():
+        of = of_line[name.removeprefix(LAST)]
+        values = of[last] if name.startswith(LAST) else np.add.reduceat(of[by_pair], start) if len(start) else of
+        of_pair[name] = values.astype(exact)
+    return of_customer, pair[start], of_pair
 
 
 class Prices:
@@ -52,20 +87,29 @@ class Prices:
 
     def fit(self, history: Purchases) -> Prices:
         """Every line of a history with its terms; where it has none, all features are unknown."""
-        values = _terms(history)
+        terms = _terms(history)
         self.known_ = history.terms is not None and bool(np.isfinite(history.terms.paid).any())
         self.n_products_ = history.n_products
-        self.usual_offers_ = float(values["offers"].sum()) / max(len(history.products), 1)
+        offers = terms.saved > LEAST_SAVED
+        self.usual_offers_ = float(offers.sum()) / max(len(history.products), 1)
         self.of_product_: Sales = Running(
-            history.products.astype(np.int64), history.order_day[history.line_order], values
+            history.products,
+            np.repeat(history.order_day, history.order_sizes),
+            {
+                "lines": None,
+                "offers": offers,
+                "paid": lambda: _paid(terms),
+                "full": lambda: _paid(terms) + np.nan_to_num(terms.saved),
+                "quantity": terms.quantity,
+            },
         )
-        self._know(history, values)
+        self._know(history)
         return self
 
     def about(self, history: Purchases) -> Prices:
         """The same asked about the customers of another history."""
         found = copy(self)
-        found._know(history, _terms(history))
+        found._know(history)
         return found
 
     def at_moment(self, moment: float) -> Prices:
@@ -74,22 +118,14 @@ class Prices:
         found.of_product_ = self.of_product_.at(moment, np.inf, *WINDOWS)
         return found
 
-    def _know(self, history: Purchases, values: Mapping[str, NDArray[np.float64]]) -> None:
+    def _know(self, history: Purchases) -> None:
         """Totals of the history's customers, and of each with each product."""
-        owner = history.line_customer.astype(np.int64)
-        self.of_customer_: dict[str, NDArray[np.float64]] = {
-            name: np.bincount(owner, weights=of, minlength=history.n_customers).astype(np.float64)
-            for name, of in values.items()
+        found = [(first, *_totals(part)) for first, part in parts_of(history)]
+        self.of_customer_: Sums = {name: np.concatenate([of[name] for _, of, _, _ in found]) for name in TOTALS}
+        self.pairs_ = np.concatenate([first * history.n_products + pairs for first, _, pairs, _ in found])
+        self.of_pair_: dict[str, NDArray[np.floating]] = {
+            name: np.concatenate([of[name] for *_, of in found]) for name in OF_PAIR
         }
-        pair = owner * history.n_products + history.products
-        by_pair = np.argsort(pair, kind="stable")  # within a pair, lines stay in time
-        pair = pair[by_pair]
-        start = np.flatnonzero(np.diff(pair, prepend=-1))
-        last = by_pair[np.append(start[1:], len(pair)) - 1] if len(pair) else by_pair
-        self.pairs_ = pair[start]
-        self.of_pair_ = {
-            name: np.add.reduceat(of[by_pair], start) if len(start) else of for name, of in values.items()
-        } | {f"last_{name}": of[last] for name, of in values.items()}
 
     def at(
         self,
@@ -139,7 +175,11 @@ class Prices:
 
         def of(name: str) -> NDArray[np.float64]:
             values = self.of_pair_[name]
-            return np.where(bought, values[place], np.nan) if len(values) else np.full(len(wanted), np.nan)
+            return (
+                np.where(bought, values[place].astype(np.float64), np.nan)
+                if len(values)
+                else np.full(len(wanted), np.nan)
+            )
 
         quantity = of("quantity") / of("lines")
         return {

@@ -6,11 +6,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
+from training.candidates.parts import parts_of
 
 #: Upper ends of the classes of orders since the last purchase; the last class is open.
 LAGS = (1, 2, 3, 4, 6, 9, 14, 22, 40)
 #: A product's own rate counts as so many chances to be bought again drawn towards the shop's.
 PRIOR_CHANCES = 20.0
+
+
+def _events_and_chances(history: Purchases) -> NDArray[np.float64]:
+    """(2, classes of LAGS, products) purchases again, and the orders that might have held one."""
+    n_products = history.n_products
+    order_of_line = history.line_order
+    key = history.line_customer.astype(np.int64) * n_products + history.products
+    order = np.argsort(key, kind="stable")
+    key, order_of_line = key[order], order_of_line[order]
+    product = key % n_products
+    end = history.customer_start[1:][key // n_products]
+    again = np.zeros(len(key), dtype=bool)
+    again[:-1] = key[1:] == key[:-1]
+    following = np.append(order_of_line[1:], 0)
+    # Orders from this purchase to the next, or to the end of the history for the last one.
+    lag = np.where(again, following - order_of_line, end - 1 - order_of_line)
+    edges = np.concatenate(([0], LAGS))
+    found = np.zeros((2, len(edges), n_products))
+    of_lag = np.searchsorted(LAGS, lag[again])
+    found[0] = np.bincount(of_lag * n_products + product[again], minlength=found[0].size).reshape(found[0].shape)
+    for place, low in enumerate(edges):
+        high = edges[place + 1] if place + 1 < len(edges) else np.inf
+        exposed = np.clip(lag - low, 0, high - low)
+        found[1, place] = np.bincount(product, weights=exposed, minlength=n_products)
+    return found
 
 
 class ReorderRates:
@@ -21,28 +47,11 @@ class ReorderRates:
 
     def fit(self, history: Purchases) -> ReorderRates:
         """Rates over every pair of customer and product of a history."""
-        n_products = history.n_products
-        order_of_line = history.line_order
-        customer = history.line_customer.astype(np.int64)
-        key = customer * n_products + history.products
-        order = np.argsort(key, kind="stable")
-        key, order_of_line = key[order], order_of_line[order]
-        product = key % n_products
-        end = history.customer_start[1:][key // n_products]
-        again = np.zeros(len(key), dtype=bool)
-        again[:-1] = key[1:] == key[:-1]
-        following = np.append(order_of_line[1:], 0)
-        # Orders from this purchase to the next, or to the end of the history for the last one.
-        lag = np.where(again, following - order_of_line, end - 1 - order_of_line)
-        edges = np.concatenate(([0], LAGS))
-        self.events_ = np.zeros((len(edges), n_products), dtype=np.float32)
-        chances = self.chances_ = np.zeros((len(edges), n_products), dtype=np.float32)
-        of_lag = np.searchsorted(LAGS, lag)
-        np.add.at(self.events_, (of_lag[again], product[again]), 1.0)
-        for place, low in enumerate(edges):
-            high = edges[place + 1] if place + 1 < len(edges) else np.inf
-            exposed = np.clip(lag - low, 0, high - low)
-            chances[place] = np.bincount(product, weights=exposed, minlength=n_products)
+        counted = np.zeros((2, len(LAGS) + 1, history.n_products))
+        for _, part in parts_of(history):
+            counted += _events_and_chances(part)
+        self.events_, chances = counted.astype(np.float32)
+        self.chances_ = chances
         shop = (self.events_.sum(axis=1) + 1e-3) / (chances.sum(axis=1) + 1.0)
         self.shop_ = np.minimum(shop, 1.0).astype(np.float32)
         self.rates_ = (self.events_ + PRIOR_CHANCES * self.shop_[:, None]) / (chances + PRIOR_CHANCES)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from training.candidates.pairs import find
 
 Sums = dict[str, NDArray[np.float64]]
+#: Of each sale, as it is or made when it is summed; None counts 1.
+Values = NDArray[Any] | Callable[[], NDArray[Any]] | None
 
 
 class Sales(Protocol):
@@ -24,29 +26,36 @@ class Sales(Protocol):
         """The same sums of all codes for one moment and these windows: as small as there are codes, not sales."""
 
 
-def _put(values: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.float64]:
+def _put(values: NDArray[Any], places: NDArray[np.intp]) -> NDArray[np.float64]:
     """(values,) each at its place."""
-    found = np.empty_like(values)
+    found = np.empty(len(values))
     found[places] = values
     return found
 
 
-class Running:
-    """Running sums of sales in time, code by code: what happens at a moment or after it is in no sum of that moment."""
+def _sums(values: NDArray[Any] | Callable[[], NDArray[Any]], order: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(values + 1,) sums of the values before each place of the order."""
+    found = np.zeros(len(order) + 1)
+    np.cumsum((values() if callable(values) else values)[order], dtype=np.float64, out=found[1:])
+    return found
 
-    def __init__(
-        self, codes: NDArray[np.int64], day: NDArray[np.float64], values: Mapping[str, NDArray[np.floating]]
-    ) -> None:
+
+class Running:
+    """Running sums of sales in time, code by code: what happens at a moment or after it is in no sum of that moment.
+
+    A value may be a function that makes it, so that not all are in memory at once; None counts the sales.
+    """
+
+    def __init__(self, codes: NDArray[np.integer], day: NDArray[np.float64], values: Mapping[str, Values]) -> None:
         self.first_ = float(day.min()) if len(day) else 0.0
         # One number sorts by code, then by day: each code's days lie in a span of its own.
         self.span_ = float(day.max()) - self.first_ + 1.0 if len(day) else 1.0
-        number = codes * self.span_ + (day - self.first_)
+        number = codes * self.span_
+        number += day - self.first_
         order = np.argsort(number, kind="stable")
         self.numbers_ = number[order]
-        self.sums_ = {
-            name: np.concatenate(([0.0], np.cumsum(np.asarray(of, dtype=np.float64)[order])))
-            for name, of in values.items()
-        }
+        del number
+        self.sums_ = {name: None if of is None else _sums(of, order) for name, of in values.items()}
 
     def before(self, codes: NDArray[np.int64], moment: NDArray[np.float64], *windows: float) -> list[Sums]:
         """See Sales."""
@@ -58,7 +67,12 @@ class Running:
         found = []
         for days in windows:
             begin = np.searchsorted(self.numbers_, start + np.maximum(now - days, 0.0), side="left")
-            found.append({name: _put(sums[end] - sums[begin], order) for name, sums in self.sums_.items()})
+            found.append(
+                {
+                    name: _put(end - begin if sums is None else sums[end] - sums[begin], order)
+                    for name, sums in self.sums_.items()
+                }
+            )
         return found
 
     def at(self, moment: float, *windows: float) -> SalesAt:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from features.matrix import Purchases
 from training.candidates.pairs import Scored
+from training.candidates.parts import parts_of
 from training.candidates.running import Running, Sales
 
 #: Days before the moment that a store's sales are counted over; infinite: all.
@@ -30,14 +31,14 @@ class Stores:
         store = _store_of(history)
         self.n_products_ = history.n_products
         order = history.line_order
-        products = history.products.astype(np.int64)
+        products = history.products
         known = store[order] >= 0
         self.sold_: Sales = Running(
             store[order][known].astype(np.int64) * history.n_products + products[known],
             history.order_day[order][known],
-            {"orders": np.ones(int(known.sum()))},
+            {"orders": None},
         )
-        self.total_: Sales = Running(products, history.order_day[order], {"orders": np.ones(len(products))})
+        self.total_: Sales = Running(products, history.order_day[order], {"orders": None})
         self._know(history, store)
         return self
 
@@ -59,15 +60,27 @@ class Stores:
         self.last_ = np.full(history.n_customers, -1)
         has = history.orders_per_customer > 0
         self.last_[has] = store[history.customer_start[1:][has] - 1]
+        pairs: list[NDArray[np.int64]] = []
+        shares: list[NDArray[np.float32]] = []
+        for first, part in parts_of(history):
+            found = self._shares(part, _store_of(part), self.last_[first : first + part.n_customers])
+            pairs.append(found.keys + first * history.n_products)
+            shares.append(found.scores)
+        self.shares_ = Scored(np.concatenate(pairs), np.concatenate(shares))
+
+    @staticmethod
+    def _shares(history: Purchases, store: NDArray[np.integer], last: NDArray[np.integer]) -> Scored:
+        """Of every customer and product bought in the `last` store (customers,): decayed share of the orders there."""
         owner, order = history.order_customer, history.line_order
-        weight = np.where((store == self.last_[owner]) & (store >= 0), DECAY**history.orders_from_end, 0.0)
+        weight = np.where((store == last[owner]) & (store >= 0), DECAY**history.orders_from_end, 0.0)
         whole = np.bincount(owner, weights=weight, minlength=history.n_customers)
         pair = history.line_customer.astype(np.int64) * history.n_products + history.products
-        there = weight[order] > 0
+        of_line = weight[order]
+        there = of_line > 0
         pairs, of = np.unique(pair[there], return_inverse=True)
-        held = np.bincount(of, weights=weight[order][there], minlength=len(pairs))
+        held = np.bincount(of, weights=of_line[there], minlength=len(pairs))
         shares = held / np.maximum(whole[pairs // max(history.n_products, 1)], 1e-9)
-        self.shares_ = Scored(pairs, shares.astype(np.float32))
+        return Scored(pairs, shares.astype(np.float32))
 
     def at(
         self,

@@ -38,6 +38,14 @@ def test_running_sums_end_before_the_moment() -> None:
     assert one_day["sold"].tolist() == [2, 4, 0, 0, 0]
 
 
+def test_a_value_made_when_it_is_summed_is_the_value_and_none_counts_sales() -> None:
+    codes, days, sold = np.array([0, 0, 1]), np.array([1.0, 2.0, 2.0]), np.array([4, 2, 8])
+    running = Running(codes, days, {"sold": sold, "later": lambda: sold, "times": None})
+    (found,) = running.before(np.array([0, 0, 1]), np.array([2.0, 9.0, 9.0]), np.inf)
+    assert found["sold"].tolist() == found["later"].tolist() == [4, 6, 8]
+    assert found["times"].tolist() == [1, 2, 1]
+
+
 def test_running_sums_of_nothing_are_nothing() -> None:
     empty = np.empty(0)
     running = Running(empty.astype(np.int64), empty, {"sold": empty})

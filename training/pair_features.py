@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from features.matrix import Purchases
 from training.candidates.history import Lines, spans
-from training.candidates.pairs import distinct, rank_within
+from training.candidates.pairs import distinct, find, rank_within
 from training.candidates.popularity import Popularity
 
 Columns = dict[str, NDArray[np.floating]]
@@ -21,12 +21,12 @@ SMALL_ORDER = 3
 
 def own_columns(keys: NDArray[np.int64], own_keys: NDArray[np.int64], own: dict[str, NDArray[np.float32]]) -> Columns:
     """The features of `own_keys` spread over all `keys`, named own_*."""
-    bought = np.isin(keys, own_keys, assume_unique=True)
-    place = np.searchsorted(own_keys, keys[bought])
+    into, kept = find(keys, own_keys)
+    into = into[kept]
     columns: Columns = {}
     for name, values in own.items():
         column = np.full(len(keys), 0.0 if name.startswith(_COUNTS) else np.nan, dtype=np.float32)
-        column[bought] = values[place]
+        column[into] = values[kept]
         columns[f"own_{name}"] = column
     return columns
 

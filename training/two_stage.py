@@ -23,7 +23,7 @@ from training.splits import Split
 from training.tuned import tuned_ranker
 
 #: Customers whose candidates are in memory at once, for each thread.
-BATCH = 1_000
+BATCH = 250
 
 
 @dataclass(frozen=True)

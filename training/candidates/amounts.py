@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.matrix import Purchases
 from training.candidates.history import Lines, numbered_orders
+from training.candidates.pairs import in_order
 
 #: Weight of an order one further back, where orders are weighed by their size, or by likeness to the last one.
 LARGE_DECAY, LIKE_DECAY = 0.9, 0.95
@@ -55,7 +56,7 @@ def own_amounts(
     after_size = np.where(first, 0.0, np.exp(-np.abs(size_before - last_log_size[row])) * LIKE_DECAY**back)
 
     line_key = lines.rows * n_products + lines.products
-    by_pair = np.argsort(line_key, kind="stable")  # within a pair, orders stay in time
+    by_pair = in_order(line_key)  # within a pair, orders stay in time
     pair, of = np.searchsorted(keys, line_key[by_pair]), order_of_line[by_pair]
     start = np.flatnonzero(np.diff(pair, prepend=-1))
     end = np.append(start[1:], len(pair))

@@ -13,7 +13,7 @@ from features.lake import Lake
 from features.matrix import Purchases
 from features.schema import PRODUCTS, C
 from training.candidates.history import Lines
-from training.candidates.pairs import find
+from training.candidates.pairs import find, in_order
 
 KINDS = (C.SUBCATEGORY, C.CATEGORY, C.DEPARTMENT, C.BRAND)
 #: A kind helps when it puts several products into one class, and not all into a few of one product.
@@ -71,12 +71,12 @@ def habit_columns(
     n_classes = int(classes.max(initial=-1)) + 1
     line_class = classes[lines.products]
     used = line_class >= 0
-    # One entry per order and class, however many of its products the order holds.
-    once, place = np.unique(lines.orders[used] * n_classes + line_class[used], return_index=True)
-    key = lines.rows[used][place] * n_classes + once % n_classes
-    back = lines.back[used][place].astype(np.float64)
-    place = np.argsort(key, kind="stable")
+    key, back = lines.rows[used] * n_classes + line_class[used], lines.back[used]
+    place = in_order(key)
     key, back = key[place], back[place]
+    # One entry per order and class, however many of its products the order holds.
+    once = (np.diff(key, prepend=-1) != 0) | (np.diff(back, prepend=-1) != 0)
+    key, back = key[once], back[once].astype(np.float64)
     first = np.flatnonzero(np.diff(key, prepend=-1))
     end = np.append(first[1:], len(key))
     group = key[first] if len(key) else key

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.matrix import Purchases
+from training.candidates.pairs import in_order
 
 #: Weight of an order that lies one order further back, for slow and fast habits (Hu et al. 2020, TIFU-KNN, decays so).
 ORDER_DECAYS = (0.95, 0.8, 0.5)
@@ -95,7 +96,7 @@ def own_history(
     """
     lines = lines_of(history, customers)
     line_key = lines.rows * history.n_products + lines.products
-    order = np.argsort(line_key, kind="stable")  # within a pair, orders stay in time
+    order = in_order(line_key)  # within a pair, orders stay in time
     line_key, line_order, back = line_key[order], lines.orders[order], lines.back[order].astype(np.float64)
     first = np.flatnonzero(np.diff(line_key, prepend=-1))
     end = np.append(first[1:], len(line_key))

@@ -74,11 +74,11 @@ class NextOrder:
         sold_next = np.bincount(following.indices, minlength=history.n_products)
         best = np.argsort(-(sold_next + 1e-3 * sold), kind="stable")[: self.products]
         self.codes_ = np.sort(best[sold[best] > 0])
-        self.baskets_ = baskets
+        self.baskets_ = baskets[:, self.codes_]
         # Small orders weigh more, as they do in recall; the mean weight is 1 so that the ridge keeps its meaning.
         weight = 1.0 / np.sqrt(np.maximum(np.diff(following.indptr), 1))
         weight = (weight / max(float(weight.mean()) if len(weight) else 1.0, 1e-9)).astype(np.float32)
-        wanted = following[:, self.codes_]
+        wanted = self.baskets_[targets]
         self.mean_ = (np.asarray(wanted.T @ weight).ravel() / max(len(targets), 1)).astype(np.float32)
         inputs = self._inputs(history.customer_start[history.order_customer[targets]], targets)
         weighted = inputs * weight[:, None]
@@ -91,14 +91,18 @@ class NextOrder:
     def about(self, history: Purchases) -> NextOrder:
         """The same asked about the customers of another history."""
         found = copy(self)
-        found.baskets_ = history.baskets()
+        found.baskets_ = history.baskets()[:, self.codes_]
         return found
 
     def _inputs(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float32]:
-        taste = weighted_orders(self.baskets_, starts, ends, decay=self.decay)[:, self.codes_]
-        last = weighted_orders(self.baskets_, starts, ends, decay=1.0, depth=1)[:, self.codes_]
-        dense: NDArray[np.float32] = sparse.hstack([taste, 0.5 * last], format="csr", dtype=np.float32).toarray()
-        return dense
+        n = len(self.codes_)
+        inputs = np.zeros((len(ends), 2 * n), dtype=np.float32)
+        taste = weighted_orders(self.baskets_, starts, ends, decay=self.decay)
+        inputs[np.repeat(np.arange(len(ends)), np.diff(taste.indptr)), taste.indices] = taste.data
+        some = np.flatnonzero(ends > starts)
+        last = self.baskets_[ends[some] - 1]
+        inputs[np.repeat(some, np.diff(last.indptr)), n + last.indices] = 0.5 * last.data
+        return inputs
 
     def scores(self, history: Purchases, customers: NDArray[np.int32]) -> NDArray[np.float32]:
         """(customers, codes_) expected content of the next order of each."""

@@ -88,22 +88,35 @@ def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
-def _by_row(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.uint64]:
+def in_order(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of whole numbers from 0 upwards in rising order, equal ones as they come: what a stable argsort gives.
+
+    Sorting numbers that hold their place in their last bits is several times as fast as sorting places by them.
+    """
+    bits = len(numbers).bit_length()
+    if int(numbers.max(initial=0)) >> (63 - bits):  # too large to hold a place as well
+        return np.argsort(numbers, kind="stable")
+    packed = numbers << bits
+    packed |= np.arange(len(numbers))
+    packed.sort()
+    packed &= (1 << bits) - 1
+    return packed
+
+
+def _by_row(rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """Numbers that sort by row, then by falling score: one sort of whole numbers instead of two of pairs."""
     bits = (scores + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0, as equal scores must stay equal
     rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-    return (rows.astype(np.uint64) << np.uint64(32)) | (~rising).astype(np.uint64)
+    return (rows << 32) | ~rising
 
 
 def rank_within(rows: NDArray[np.int64], scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """(pairs,) place of each pair in its row by falling score, from 0; equal scores keep their order."""
-    order = (
-        np.argsort(_by_row(rows, scores), kind="stable") if scores.dtype == np.float32 else np.lexsort((-scores, rows))
-    )
+    order = in_order(_by_row(rows, scores)) if scores.dtype == np.float32 else np.lexsort((-scores, rows))
     sorted_rows = rows[order]
-    starts = np.searchsorted(sorted_rows, sorted_rows)
+    first = np.flatnonzero(np.diff(sorted_rows, prepend=-1))
     place = np.empty(len(rows), dtype=np.int64)
-    place[order] = np.arange(len(rows)) - starts
+    place[order] = np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
     return place
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.matrix import Purchases
 from training.candidates.history import Lines, numbered_orders
+from training.candidates.pairs import in_order
 
 #: A customer's own gaps count beside so many drawn from what the shop at large does.
 PRIOR_GAPS = 3.0
@@ -42,7 +43,7 @@ def own_rhythm(
         return {name: np.empty(0, dtype=np.float32) for name in RHYTHM_FEATURES}
     n_products = history.n_products
     line_key = lines.rows * n_products + lines.products
-    order = np.argsort(line_key, kind="stable")  # within a pair, orders stay in time
+    order = in_order(line_key)  # within a pair, orders stay in time
     pair = np.searchsorted(keys, line_key[order])
     back, day = lines.back[order].astype(np.float64), history.order_day[lines.orders[order]]
     last = np.append(np.flatnonzero(np.diff(pair)), len(pair) - 1)

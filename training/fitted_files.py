@@ -38,7 +38,7 @@ _CLASSES = {
 }
 #: What sources know of the customers they were last asked about: whoever asks again tells them.
 _OF_ASKED = {
-    CandidateSources: ("history_", "taste_", "recent_", "last_"),
+    CandidateSources: ("history_", "taste_", "recent_", "last_", "best_"),
     NextOrder: ("baskets_",),
     NextKinds: ("history_",),
     Prices: ("of_customer_", "pairs_", "of_pair_"),

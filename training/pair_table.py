@@ -168,6 +168,7 @@ class CandidateSources:
         self.taste_ = decayed(history, NEIGHBOUR_DECAY)
         self.recent_ = decayed(history, RECENT_DECAY, least=LEAST_WEIGHT)
         self.last_ = decayed(history, LAST_DECAY, least=LEAST_WEIGHT)
+        self.best_ = self.popularity_.best_first[: self.config.popular].astype(np.int64)
 
     def about(self, history: Purchases, codes: NDArray[np.int32]) -> CandidateSources:
         """The same sources asked about other customers than all of the history fitted: some of them, by their orders.
@@ -204,9 +205,8 @@ class CandidateSources:
         follows = self.transitions_.scored(self.last_[customers])
         alike, alike_next = self.neighbours_.scored(customers, self.taste_[customers])
         linear = self.next_order_.scores(history, customers)
-        best = self.popularity_.best_first[: config.popular].astype(np.int64)
         proposed = {
-            POPULAR: (np.arange(n_rows, dtype=np.int64)[:, None] * n_products + best).ravel(),
+            POPULAR: (np.arange(n_rows, dtype=np.int64)[:, None] * n_products + self.best_).ravel(),
             ITEM_ITEM: near.best(config.item_item),
             ALS: self.als_.candidates(customers, config.als),
             NEIGHBOURS: np.concatenate((alike.best(config.neighbours), alike_next.best(config.neighbours))),

@@ -23,7 +23,7 @@ from training.splits import Split
 from training.tuned import tuned_ranker
 
 #: Customers whose candidates are in memory at once, for each thread.
-BATCH = 250
+BATCH = 125
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+#: Products of the longest factors, tried first: most customers' nearest are among them.
+LONGEST = 6_000
+#: Scores and lengths are rounded: a product so much beyond reach, as a share, is out of it.
+ROUNDED = 1e-4
 #: Confidence in a purchase is so many times its weight; in what was not bought it is 1.
 ALPHA, REGULARIZATION = 10.0, 0.05
 
@@ -54,10 +58,22 @@ class AlsCandidates:
 
         n_products = len(self.item_factors_)
         depth = min(depth, n_products)
-        ids, _ = topk(self.item_factors_, self.user_factors_[customers], depth, num_threads=self.threads)
-        rows = np.arange(len(customers), dtype=np.int64)[:, None]
-        keys: NDArray[np.int64] = (rows * n_products + ids)[ids >= 0]
-        return keys
+        users = self.user_factors_[customers]
+        rows, found = np.arange(len(customers), dtype=np.int64), []
+        if depth and n_products > 2 * LONGEST:
+            # A product scores no more than the length of its factors times that of the customer's.
+            length = np.sqrt(np.einsum("ij,ij->i", self.item_factors_, self.item_factors_))
+            cut = n_products - LONGEST
+            by_length = np.argpartition(length, cut)
+            longest = np.sort(by_length[cut:])
+            ids, scores = topk(self.item_factors_[longest], users, depth, num_threads=self.threads)
+            reach = np.sqrt(np.einsum("ij,ij->i", users, users)) * length[by_length[cut]] * (1 + ROUNDED)
+            sure = scores[:, -1] > reach
+            found.append((rows[:, None] * n_products + longest[ids])[sure].ravel())
+            rows = rows[~sure]
+        ids, _ = topk(self.item_factors_, users[rows], depth, num_threads=self.threads)
+        found.append((rows[:, None] * n_products + ids)[ids >= 0])
+        return np.concatenate(found)
 
     def score(self, customers: NDArray[np.int32], keys: NDArray[np.int64]) -> NDArray[np.float32]:
         """(keys,) inner product of customer and product factors."""

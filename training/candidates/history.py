@@ -108,8 +108,10 @@ def own_history(
     count = (end - first).astype(np.float64)
     day = history.order_day[line_order]
     own: dict[str, NDArray[np.floating]] = {"orders": count}
+    orders_back, weights = back.astype(np.int64), {}
     for decay in ORDER_DECAYS:
-        own[f"decay_{decay}"] = np.add.reduceat(decay**back, first)
+        weights[decay] = (decay ** np.arange(back.max() + 1))[orders_back]
+        own[f"decay_{decay}"] = np.add.reduceat(weights[decay], first)
     age = moment[line_key // history.n_products] - day
     if age.min() < 0:
         raise ValueError("own_history was given orders later than the moment they are asked about: that is leakage")
@@ -130,7 +132,7 @@ def own_history(
     size = (history.order_start[line_order + 1] - history.order_start[line_order]).astype(np.float64)
     own["small_orders"] = np.add.reduceat(1.0 / size, first)
     for decay in SMALL_DECAYS:
-        own[f"small_{decay}"] = np.add.reduceat(decay**back / size, first)
+        own[f"small_{decay}"] = np.add.reduceat(weights[decay] / size, first)
     own["last_size"] = size[end - 1]
     for recent in RECENT_ORDERS:
         own[f"in_last_{recent}"] = np.add.reduceat((back < recent).astype(np.float64), first)

@@ -137,7 +137,13 @@ class RecentPopularity:
         ended = np.floor((moment - self.first_) / self.length_).astype(np.int64) - 1
         ended = np.minimum(ended, self.periods_ - 1)[rows]
         wanted = ended * self.n_products_ + products
-        return {
-            name: np.where(ended < 0, np.nan, window.at(wanted, missing=0.0)).astype(np.float32)
-            for name, window in self.windows_.items()
-        }
+        found = {}
+        inside = np.arange(len(wanted))
+        # What was not sold in a longer window was not in a shorter one.
+        for name in sorted(self.windows_, key=WINDOWS.__getitem__, reverse=True):
+            share = np.zeros(len(wanted), dtype=np.float32)
+            share[inside] = self.windows_[name].at(wanted[inside], missing=0.0)
+            inside = np.flatnonzero(share)
+            share[ended < 0] = np.nan
+            found[name] = share
+        return {name: found[name] for name in self.windows_}

@@ -66,7 +66,7 @@ class Running:
         end = np.searchsorted(self.numbers_, start + now, side="left")
         found = []
         for days in windows:
-            begin = np.searchsorted(self.numbers_, start + np.maximum(now - days, 0.0), side="left")
+            begin = self._begins(start, now, end, days)
             found.append(
                 {
                     name: _put(end - begin if sums is None else sums[end] - sums[begin], order)
@@ -74,6 +74,19 @@ class Running:
                 }
             )
         return found
+
+    def _begins(
+        self, start: NDArray[np.float64], now: NDArray[np.float64], end: NDArray[np.intp], days: float
+    ) -> NDArray[np.intp]:
+        """Where the sales of each code begin in the `days` before `now`; `end` is where they end. Codes are sorted."""
+        if days == np.inf:  # all of a code's sales, whatever the moment: looked up once for each code
+            once = np.flatnonzero(np.diff(start, prepend=-1.0))
+            return np.repeat(np.searchsorted(self.numbers_, start[once]), np.diff(once, append=len(start)))
+        begin, since = end.copy(), start + np.maximum(now - days, 0.0)
+        latest = np.where(end > 0, self.numbers_[end - 1], -1.0) if len(self.numbers_) else np.full(len(end), -1.0)
+        some = np.flatnonzero(latest >= since)  # of many codes nothing was sold so lately
+        begin[some] = np.searchsorted(self.numbers_, since[some])
+        return begin
 
     def at(self, moment: float, *windows: float) -> SalesAt:
         """See Sales."""

@@ -23,7 +23,9 @@ from training.splits import Split
 from training.tuned import tuned_ranker
 
 #: Customers whose candidates are in memory at once, for each thread.
-BATCH = 125
+BATCH = 500
+#: The same where a ranker learns, which draws its sample batch by batch: another size learns another ranker.
+LEARNED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,13 @@ def ranking_tasks(
         sources = CandidateSources(config.candidates, attributes).fit(
             moment.history, moment=float(moment.moment[0]) if same else None
         )
-        for part, table in _tables(sources, moment.customers, moment.moment):
+        for part, table in _tables(sources, moment.customers, moment.moment, LEARNED_AT_ONCE):
             yield RankingTask(table, moment.truth.between(part.start, part.stop))
         del sources, moment  # of a large shop, two of them are not to be in memory at once
 
 
 def _tables(
-    sources: CandidateSources, customers: NDArray[np.int32], moment: NDArray[np.float64]
+    sources: CandidateSources, customers: NDArray[np.int32], moment: NDArray[np.float64], at_once: int
 ) -> Iterator[tuple[slice, PairTable]]:
     """Candidates of each batch of customers, in their order, made a little ahead of the caller.
 
@@ -94,8 +96,8 @@ def _tables(
     ahead: deque[tuple[slice, Future[PairTable]]] = deque()
     threads = sources.config.threads
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(customers), BATCH):
-            part = slice(start, min(start + BATCH, len(customers)))
+        for start in range(0, len(customers), at_once):
+            part = slice(start, min(start + at_once, len(customers)))
             ahead.append((part, pool.submit(sources.table, customers[part], moment[part])))
             if len(ahead) > threads:
                 first, table = ahead.popleft()
@@ -145,7 +147,7 @@ def recommend(
     codes = np.full(shape, POPULAR, dtype=np.uint8)
     own = np.zeros(shape, dtype=np.uint16)
     because = np.full(shape, -1, dtype=np.int32)
-    for part, table in _tables(sources, customers, moment):
+    for part, table in _tables(sources, customers, moment, BATCH):
         predicted = ranker.score(table)
         if new_only:
             predicted = np.where(table.own_orders > 0, -np.inf, predicted)

@@ -14,12 +14,13 @@ from scipy import sparse
 
 from tests.training.recommender.tiny import purchases, random_orders
 from training.candidates import pairs as pairs_module
+from training.candidates.als import AlsCandidates
 from training.candidates.attributes import Attributes, habit_columns
 from training.candidates.history import lines_of, own_history
 from training.candidates.item_item import ItemItemCandidates, weighted_by_rarity
 from training.candidates.neighbours import Neighbours
 from training.candidates.next_order import NextOrder, weighted_orders
-from training.candidates.pairs import RowScores, Scored, rank_within, top_lists
+from training.candidates.pairs import RowScores, Scored, in_order, rank_within, top_lists
 from training.candidates.popularity import RecentPopularity, popularity
 from training.candidates.reorder import PRIOR_CHANCES, ReorderRates
 from training.candidates.transitions import PRIOR_ORDERS, Transitions
@@ -326,3 +327,23 @@ def test_the_own_product_named_for_the_next_order_is_the_one_that_gives_most_of_
         if named >= 0:
             assert given[codes.index(named)] == pytest.approx(given.max(), rel=1e-5)
             assert owned[row, named]
+
+
+@given(st.lists(st.one_of(st.integers(0, 5), st.integers(0, 2**63 - 1)), max_size=40))
+def test_in_order_is_a_stable_argsort_however_large_the_numbers(numbers: list[int]) -> None:
+    values = np.array(numbers, dtype=np.int64)
+    assert in_order(values).tolist() == np.argsort(values, kind="stable").tolist()
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8))
+def test_the_nearest_products_are_the_same_where_the_longest_factors_are_tried_first(seed: int, depth: int) -> None:
+    rng = np.random.default_rng(seed)
+    found = AlsCandidates(threads=1)
+    lengths = rng.pareto(1.0, (60, 1)).astype(np.float32)  # a few products much longer than the rest
+    found.item_factors_ = lengths * rng.normal(size=(60, 4)).astype(np.float32)
+    found.user_factors_ = rng.normal(size=(9, 4)).astype(np.float32)
+    customers = np.array([4, 0, 8, 2], dtype=np.int32)
+    scores = found.user_factors_[customers] @ found.item_factors_.T
+    nearest = np.argsort(-scores, axis=1)[:, :depth] + np.arange(4)[:, None] * 60
+    with patch("training.candidates.als.LONGEST", 12):
+        assert sorted(found.candidates(customers, depth).tolist()) == sorted(nearest.ravel().tolist())

@@ -76,7 +76,7 @@ class Running:
         return found
 
     def _begins(
-        self, start: NDArray[np.float64], now: NDArray[np.float64], end: NDArray[np.intp], days: float
+        self, start: NDArray[np.floating], now: NDArray[np.floating], end: NDArray[np.intp], days: float
     ) -> NDArray[np.intp]:
         """Where the sales of each code begin in the `days` before `now`; `end` is where they end. Codes are sorted."""
         if days == np.inf:  # all of a code's sales, whatever the moment: looked up once for each code

@@ -56,6 +56,30 @@ def test_database_killed_and_started_again_is_taken_up_by_itself(
     assert (again["accepted"], again["duplicates"]) == (1, 1)
 
 
+def test_stock_told_to_one_server_is_known_to_another_and_refused_while_the_database_is_away(
+    url: str, postgres: Server, make_runtime, asked
+) -> None:
+    first, second = (asked(build_app(make_runtime(database_url=url))) for _ in range(2))
+    words = {"products": [{"product_id": "p1", "in_stock": False}, {"product_id": "p3", "in_stock": True}]}
+    question = {"customer_id": "ann", "k": 6}
+
+    def shown(client) -> set[str]:
+        return {item["product_id"] for item in client.post("/v1/recommendations", json=question).json()["items"]}
+
+    assert first.request("PUT", "/v1/stock", json=words).json()["changed"] == 2
+    assert first.request("PUT", "/v1/stock", json=words).json()["unchanged"] == 2
+    for client in (first, second):
+        assert "p1" not in shown(client)
+        assert "p3" in shown(client)
+    postgres.stop()
+    try:
+        back = {"product_id": "p1", "in_stock": True}
+        assert first.request("PUT", "/v1/stock", json=back).status_code == 503
+        assert "p1" not in shown(second)
+    finally:
+        postgres.start()
+
+
 def test_events_come_into_the_lake_once(url: str, make_runtime, asked, tmp_path) -> None:
     client = asked(build_app(make_runtime(database_url=url)))
     client.post("/v1/events", json={"events": [event("e1"), event("e2")]})
